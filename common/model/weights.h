@@ -1,0 +1,18 @@
+/* weights.h: the packed weights of one version, the only owner of packed forms (DESIGN 8.2, seam 3).
+ *
+ * Made once per version from the parameters, then read-only: any number of engines and training
+ * contexts share one set, from any thread.
+ */
+#ifndef COHORT_MODEL_WEIGHTS_H
+#define COHORT_MODEL_WEIGHTS_H
+
+#include "common/base/err.h"
+#include "common/model/params.h"
+
+struct weights;
+
+int weights_new(const struct param_table *t, struct weights **ret, struct err *e) ERR_WARN_UNUSED;
+void weights_free(struct weights *w);
+void weights_pack(struct weights *w, const struct params *p); /* copies what it needs of p */
+
+#endif
