@@ -1,0 +1,77 @@
+/* scoring.h: rewards. Completions in, typed verdicts and values out.
+ *
+ * How it works: a scoring set is made from scorer specs (kind and parameters), checked once. Each scorer
+ * gives every completion a value or none, a verdict, a reason and what it extracted. A fault of the judge is
+ * never a value: transient faults are to be retried, permanent ones leave the completion unscored (G7). A
+ * truncated completion gets verdict truncated and value 0 from every scorer whose kind says so. The queue
+ * spreads jobs over threads; answers come by callback on one of them.
+ *
+ * The structs are those of the protocol (proto/codec.h), so that the lease client, the HTTP face and
+ * `cohort grade` use one form. Scorers of a set are immutable: any thread may score.
+ */
+#ifndef COHORT_SCORING_H
+#define COHORT_SCORING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/err.h"
+#include "proto/codec.h"
+
+/* ---- kinds ---- */
+
+/* One kind of scorer; the table of them is scoring_kinds. To add one: a file with these functions and a
+ * line in the table. */
+struct scorer_kind {
+    const char *name;
+    const char *help;         /* one line: what the value means and its range */
+    bool deterministic;       /* else a run resumes from committed scores only */
+    bool scores_truncated;    /* false: a truncated completion is 0 and VERDICT_TRUNCATED without a call */
+    /* Parses params (a JSON object, never NULL) into the kind's own state; unknown parameters are ERR_CONFIG. */
+    int (*open)(const char *params_json, void **ret_state, struct err *e);
+    void (*close)(void *state);
+    /* Scores one completion. Fills value/verdict/reason/extracted/fault of out; strings live in a. */
+    void (*score)(const void *state, const struct grade_input *in, const struct grade_text *completion, struct arena *a,
+        struct score_result *out);
+};
+
+const struct scorer_kind *const *scoring_kinds(size_t *ret_count);
+const struct scorer_kind *scoring_kind(const char *name); /* NULL when unknown */
+
+/* ---- a set ---- */
+
+struct scoring;
+
+int scoring_open(const struct scorer_spec *specs, size_t n, struct scoring **ret, struct err *e) ERR_WARN_UNUSED;
+void scoring_close(struct scoring *s);
+size_t scoring_count(const struct scoring *s);
+
+/* Scores in->completions[i] with every scorer: scoring_count results in spec order, strings in a. */
+void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
+    struct score_result *results);
+
+/* ---- the queue ---- */
+
+struct scoring_queue;
+
+struct scoring_job {
+    void *tag;                   /* the caller's */
+    const struct scoring *set;   /* borrowed until done */
+    const struct grade_input *in; /* borrowed until done */
+    struct arena *arena;         /* borrowed; results' strings go there */
+    struct score_result *results; /* completion_count x scoring_count, set when done */
+};
+
+/* on_done runs on a queue thread. queue_max bounds waiting jobs: submit returns ERR_RETRY at the bound. */
+int scoring_queue_open(unsigned threads, size_t queue_max, void (*on_done)(void *arg, struct scoring_job *job),
+    void *arg, struct scoring_queue **ret, struct err *e) ERR_WARN_UNUSED;
+int scoring_queue_submit(struct scoring_queue *q, struct scoring_job *job, struct err *e) ERR_WARN_UNUSED;
+void scoring_queue_close(struct scoring_queue *q); /* finishes what runs, drops what waits without a callback */
+
+/* ---- helpers shared by scorers ---- */
+
+/* Whole-response tags: finds TAG's opening and closing form; each must occur exactly once, in this order.
+ * Returns the content span, or false. */
+bool scoring_tag_once(const char *text, size_t n, const char *tag, size_t *ret_begin, size_t *ret_len);
+
+#endif
