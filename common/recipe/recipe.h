@@ -1,0 +1,133 @@
+/* recipe.h: a run file: its option table and its typed form.
+ *
+ * One table gives parsing, bounds, defaults, class (identity, live, extend), help and the sample file.
+ * recipe_make turns a checked configuration into plain structs and checks what spans options (names that
+ * refer to each other, products that overflow, schedules that need a fixed number of steps). Strings are
+ * borrowed from the config, which must outlive the recipe. Immutable; any thread.
+ */
+#ifndef COHORT_RECIPE_H
+#define COHORT_RECIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/config.h"
+#include "common/base/err.h"
+#include "common/model/model_config.h"
+#include "common/text/generator.h"
+#include "proto/codec.h"
+
+enum {
+    RECIPE_STAGES_MAX = 16,
+    RECIPE_DATA_MAX = 32,
+    RECIPE_REWARDS_MAX = LIMIT_SCORERS,
+};
+
+extern const struct option recipe_options[];
+
+struct recipe_data {
+    const char *name;
+    const char *path;      /* of a JSONL file; "" when generated */
+    const char *generator; /* "" when read from a file */
+    const char *format;    /* "auto", ... */
+    const char *template;
+    enum dataset_split split;
+    unsigned heldout_permille;
+    struct generator_options gen; /* name == generator; seed is the run's */
+};
+
+struct recipe_reward {
+    struct scorer_spec spec;  /* params_json owned by the recipe */
+    double weight;
+    bool primary;             /* its verdict is the completion's; exactly one is */
+};
+
+enum stage_kind { STAGE_PRETRAIN, STAGE_GRPO };
+enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };
+enum advantage_kind { ADVANTAGE_STD, ADVANTAGE_MEAN, ADVANTAGE_LOO };
+enum normalise_kind { NORMALISE_TOKEN, NORMALISE_SEQUENCE, NORMALISE_FIXED };
+enum kl_kind { KL_K1, KL_K2, KL_K3 };
+
+struct recipe_optim {
+    double lr, lr_final; /* lr_final: share of lr at the end of linear and cosine */
+    enum schedule_kind schedule;
+    uint32_t warmup; /* updates of linear warm-up */
+    double beta1, beta2, eps, weight_decay, clip_norm;
+};
+
+struct recipe_loss {
+    enum advantage_kind advantage;
+    enum normalise_kind normalise;
+    double clip_low, clip_high, dual_clip; /* dual_clip 0: off */
+    double kl_coef;
+    enum kl_kind kl;
+    uint32_t reference_every; /* updates; 0: the stage's start stays the reference */
+    double entropy_coef;
+    bool keep_tied;     /* tied groups stay in the batch (advantage 0) */
+    bool mask_truncated; /* truncated completions out of the loss */
+};
+
+struct recipe_eval {
+    int data;          /* index into recipe.data, -1: no evaluation */
+    uint32_t tasks;    /* first so many rows */
+    uint32_t samples;  /* sampled completions per task at the sampling temperature; greedy adds one */
+    uint32_t every;    /* steps; 0: only before and after the stage */
+    bool before;
+};
+
+struct recipe_gate { /* checked on the evaluation after the stage; has_* false: not checked */
+    bool has_sampled, has_greedy, has_format;
+    double sampled_low, sampled_high, greedy_low, greedy_high, format_low, format_high;
+};
+
+struct recipe_stage {
+    const char *name;
+    enum stage_kind kind;
+    int data; /* index into recipe.data */
+    uint32_t steps;
+    uint32_t batch;       /* pretrain: rows per step */
+    uint32_t groups;      /* grpo: tasks per step */
+    uint32_t group_size;  /* G */
+    uint32_t minibatches; /* updates per step */
+    uint32_t lag;
+    float temperature;
+    uint32_t max_tokens;
+    struct recipe_optim optim;
+    struct recipe_loss loss;
+    struct recipe_eval eval;
+    struct recipe_gate gate;
+};
+
+struct recipe {
+    const char *name;
+    uint64_t seed;
+    const char *model_path;    /* "" : random initialisation of model */
+    struct model_config model; /* vocab and eos are set by the tokenizer when random */
+    const char *characters;    /* of the tokenizer made for a random model */
+    const char *format_reward; /* name of the reward whose mean is the share of well-formed answers, or "" */
+    struct recipe_data data[RECIPE_DATA_MAX];
+    size_t data_count;
+    struct recipe_reward rewards[RECIPE_REWARDS_MAX];
+    size_t reward_count;
+    size_t primary; /* index into rewards */
+    struct recipe_stage stages[RECIPE_STAGES_MAX];
+    size_t stage_count;
+
+    /* live options */
+    unsigned learner_threads, learner_shards; /* shards are identity */
+    uint32_t micro_batch_tokens;              /* identity */
+    uint32_t checkpoint_every, keep_checkpoints; /* updates; count */
+    uint32_t lease_ms;
+    const char *isa;
+    unsigned actors, actor_threads, actor_slots, actor_batch;
+    uint32_t actor_kv_mib;
+    unsigned reward_servers, reward_threads, reward_slots;
+    const char *net_dir; /* "" : a fresh short directory */
+};
+
+/* config must have passed config_check with recipe_options. */
+int recipe_make(const struct config *c, struct recipe *ret, struct err *e) ERR_WARN_UNUSED;
+void recipe_done(struct recipe *r);
+
+#endif
