@@ -1,8 +1,8 @@
 /* config.h: INI files in the manner of systemd, checked against a table of options.
  *
- * A value's origin (file and line, --set, or default) travels with it. Unknown sections and keys stop
- * the start with file, line and the nearest known name. Sections may carry a name: [stage zero] is an
- * instance of "stage *". Immutable after config_check; any thread may then read it.
+ * A value's origin (file and line, --set, or default) travels with it. Unknown sections and keys
+ * stop the start with file, line and the nearest known name. Sections may carry a name: [stage
+ * zero] is an instance of "stage *". Immutable after config_check; any thread may then read it.
  */
 #ifndef COHORT_BASE_CONFIG_H
 #define COHORT_BASE_CONFIG_H
@@ -53,8 +53,8 @@ struct config *config_new(const struct option *table);
 void config_free(struct config *c);
 
 int config_read_file(struct config *c, const char *path, struct err *e) ERR_WARN_UNUSED;
-int config_read_text(struct config *c, const char *name, const char *text, size_t n, struct err *e)
-    ERR_WARN_UNUSED;
+int config_read_text(
+    struct config *c, const char *name, const char *text, size_t n, struct err *e) ERR_WARN_UNUSED;
 /* "SECTION.KEY=VALUE": up to the first '=', the section is all before its last dot. */
 int config_set(struct config *c, const char *assignment, struct err *e) ERR_WARN_UNUSED;
 
@@ -67,8 +67,10 @@ bool config_bool(const struct config *c, const char *section, const char *key);
 int64_t config_int(const struct config *c, const char *section, const char *key);
 double config_float(const struct config *c, const char *section, const char *key);
 const char *config_str(const struct config *c, const char *section, const char *key);
-bool config_range(const struct config *c, const char *section, const char *key, double *low, double *high);
-const struct config_value *config_value(const struct config *c, const char *section, const char *key);
+bool config_range(
+    const struct config *c, const char *section, const char *key, double *low, double *high);
+const struct config_value *config_value(
+    const struct config *c, const char *section, const char *key);
 
 /* Names of the sections "KIND NAME" in file order: calls fn with the full section and the name. */
 size_t config_named(const struct config *c, const char *kind, const char **ret_names, size_t cap);
@@ -77,7 +79,8 @@ size_t config_named(const struct config *c, const char *kind, const char **ret_n
 size_t config_count(const struct config *c);
 const struct config_value *config_at(const struct config *c, size_t i);
 
-/* Writes the effective configuration as an INI file; with_origin adds "  # origin" comment lines. */
+/* Writes the effective configuration as an INI file; with_origin adds "  # origin" comment lines.
+ */
 void config_print(const struct config *c, struct buf *out, bool with_origin);
 
 /* Writes the commented sample file made from a table: the text of `--help=config`. */
@@ -87,7 +90,7 @@ void config_print_table(const struct option *table, struct buf *out);
  * naming option, both values and both origins at the first identity difference. Calls changed for
  * each live or extend difference. */
 int config_compare(const struct config *stored, const struct config *now,
-    void (*changed)(void *arg, const struct config_value *was, const struct config_value *is), void *arg,
-    struct err *e) ERR_WARN_UNUSED;
+    void (*changed)(void *arg, const struct config_value *was, const struct config_value *is),
+    void *arg, struct err *e) ERR_WARN_UNUSED;
 
 #endif

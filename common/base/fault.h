@@ -1,8 +1,8 @@
 /* fault.h: named points where a test may kill the process or make an operation fail.
  *
  * A point costs one load when nothing is armed. Points are armed only by the hidden option
- * --fault SITE:NTH:ACTION (ACTION = kill | error | stop) of a daemon, refused when a key is configured.
- * "error" makes fault_hit return true and the caller answer with an I/O error.
+ * --fault SITE:NTH:ACTION (ACTION = kill | error | stop) of a daemon, refused when a key is
+ * configured. "error" makes fault_hit return true and the caller answer with an I/O error.
  */
 #ifndef COHORT_BASE_FAULT_H
 #define COHORT_BASE_FAULT_H

@@ -21,7 +21,8 @@ int file_sync_dir(const char *path, struct err *e) ERR_WARN_UNUSED; /* fsync of 
 int file_write_all(int fd, const void *data, size_t n, struct err *e) ERR_WARN_UNUSED;
 int file_pread_all(int fd, void *data, size_t n, uint64_t offset, struct err *e) ERR_WARN_UNUSED;
 bool file_exists(const char *path);
-int file_remove_tree(const char *path, struct err *e) ERR_WARN_UNUSED; /* a missing path is no error */
+int file_remove_tree(
+    const char *path, struct err *e) ERR_WARN_UNUSED; /* a missing path is no error */
 void file_close(int *fd); /* for CLEANUP: closes when >= 0 and sets -1 */
 
 #endif

@@ -1,7 +1,8 @@
 /* log.h: one event per line on stderr, in logfmt.
  *
  *     log_info("lease", "expired, requeued", LOG_U64("lease", id), LOG_STR("worker", name));
- *     -> ts=2026-01-02T03:04:05.678Z level=info mod=lease msg="expired, requeued" lease=81 worker=a2
+ *     -> ts=2026-01-02T03:04:05.678Z level=info mod=lease msg="expired, requeued" lease=81
+ * worker=a2
  *
  * Values are escaped by one function, so that a model's text can never forge a line or reach a
  * terminal's escape sequences. A line is one write(2) of at most 4 KiB. Any thread.
@@ -38,20 +39,23 @@ struct log_field {
 #define LOG_ERR(err) LOG_STR("error", (err)->msg)
 
 #define log_event(level, mod, msg, ...)                                                            \
-    log_write((level), (mod), (msg), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {0}})
+    log_write((level), (mod), (msg), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 #define log_debug(mod, ...) log_event(LOG_DEBUG, mod, __VA_ARGS__)
 #define log_info(mod, ...) log_event(LOG_INFO, mod, __VA_ARGS__)
 #define log_warn(mod, ...) log_event(LOG_WARN, mod, __VA_ARGS__)
 #define log_error(mod, ...) log_event(LOG_ERROR, mod, __VA_ARGS__)
 
-/* Lowest level that is written (default LOG_INFO) and the name added as daemon=NAME ("" adds none). */
+/* Lowest level that is written (default LOG_INFO) and the name added as daemon=NAME ("" adds none).
+ */
 void log_setup(enum log_level lowest, const char *daemon);
 int log_level_parse(const char *name, enum log_level *ret, struct err *e) ERR_WARN_UNUSED;
 
-void log_write(enum log_level level, const char *mod, const char *msg, const struct log_field *fields);
+void log_write(
+    enum log_level level, const char *mod, const char *msg, const struct log_field *fields);
 
-/* Appends s as display text: valid UTF-8 kept, control characters and broken bytes as \n \t \xHH, and
- * backslash doubled. The one escaping function: logs, `text` columns and the terminal use it. */
+/* Appends s as display text: valid UTF-8 kept, control characters and broken bytes as \n \t \xHH,
+ * and backslash doubled. The one escaping function: logs, `text` columns and the terminal use it.
+ */
 void text_escape(struct buf *out, const void *s, size_t n);
 
 #endif

@@ -30,15 +30,17 @@ static inline void *steal_pointer(void *pp)
 }
 #define steal(pp) ((__typeof__(*(pp)))steal_pointer(pp))
 
-void *mem_alloc(size_t bytes);                        /* zeroed; aborts when out of memory */
-void *mem_array(size_t count, size_t item_bytes);     /* zeroed; aborts on overflow too */
-void *mem_grow(void *p, size_t count, size_t item_bytes); /* realloc to count items; new part not zeroed */
-char *mem_strdup(const char *s);                      /* NULL stays NULL */
+void *mem_alloc(size_t bytes);                    /* zeroed; aborts when out of memory */
+void *mem_array(size_t count, size_t item_bytes); /* zeroed; aborts on overflow too */
+void *mem_grow(
+    void *p, size_t count, size_t item_bytes); /* realloc to count items; new part not zeroed */
+char *mem_strdup(const char *s);               /* NULL stays NULL */
 char *mem_strndup(const char *s, size_t n);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *mem_dup(const void *p, size_t bytes);
 
-/* A zeroed block aligned to 64 bytes, or NULL with *e filled (ERR_FAIL, "what: N MiB"). mem_big_free. */
+/* A zeroed block aligned to 64 bytes, or NULL with *e filled (ERR_FAIL, "what: N MiB").
+ * mem_big_free. */
 void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e);
 void mem_big_free(void *p);
 
@@ -54,7 +56,8 @@ struct buf {
 void buf_done(struct buf *b);
 void buf_clear(struct buf *b); /* keeps the memory */
 void buf_append(struct buf *b, const void *data, size_t n);
-uint8_t *buf_extend(struct buf *b, size_t n); /* n more bytes, not set; pointer valid until the next call */
+uint8_t *buf_extend(
+    struct buf *b, size_t n); /* n more bytes, not set; pointer valid until the next call */
 void buf_puts(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define CLEANUP_BUF CLEANUP(buf_done)

@@ -24,7 +24,8 @@
     X(STOP_EOS, 0, "eos")       /* a stop id was sampled; it is the last token */                  \
     X(STOP_LENGTH, 1, "length") /* max_tokens reached: truncated */
 
-/* A fault of the judge (G7): transient ones are retried, permanent ones leave the completion unscored. */
+/* A fault of the judge (G7): transient ones are retried, permanent ones leave the completion
+ * unscored. */
 #define SCORE_FAULTS(X)                                                                            \
     X(SCORE_FAULT_NONE, 0, "none")                                                                 \
     X(SCORE_FAULT_TRANSIENT, 1, "transient")                                                       \
