@@ -15,6 +15,11 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 
+enum {
+    CONFIG_BYTES_MAX = 1 << 20, /* of a file */
+    CONFIG_SECTIONS_MAX = 256,
+};
+
 enum option_type {
     OPT_BOOL,   /* yes no true false on off 1 0 */
     OPT_INT,    /* decimal, suffix K M G (powers of 1024) allowed */
@@ -48,14 +53,20 @@ struct config_value {
 
 struct config;
 
-/* table ends with a zeroed option and must outlive the config. */
+/* Lines end with LF or CRLF, blanks around names and values do not count, '#' and ';' begin a
+ * comment only at the start of a line. Names are 1 to 64 characters of [a-z0-9_-]. A section may be
+ * opened again, but a key is set once. After an error the config is good for config_free only.
+ *
+ * table ends with a zeroed option and must outlive the config. */
 struct config *config_new(const struct option *table);
 void config_free(struct config *c);
 
 int config_read_file(struct config *c, const char *path, struct err *e) ERR_WARN_UNUSED;
 int config_read_text(
     struct config *c, const char *name, const char *text, size_t n, struct err *e) ERR_WARN_UNUSED;
-/* "SECTION.KEY=VALUE": up to the first '=', the section is all before its last dot. */
+/* "SECTION.KEY=VALUE": up to the first '=', the section is all before its last dot. Call it after
+ * the files, whose values it replaces; a named section must be in them (a typing error must not add
+ * a stage). ERR_USAGE when malformed. */
 int config_set(struct config *c, const char *assignment, struct err *e) ERR_WARN_UNUSED;
 
 /* Adds defaults and checks every value's type and bounds. Call once, after reading. */
@@ -72,23 +83,29 @@ bool config_range(
 const struct config_value *config_value(
     const struct config *c, const char *section, const char *key);
 
-/* Names of the sections "KIND NAME" in file order: calls fn with the full section and the name. */
+/* Names of the sections "KIND NAME" in file order, at most cap; returns how many there are. */
 size_t config_named(const struct config *c, const char *kind, const char **ret_names, size_t cap);
 
-/* All values, sections in file order: the iteration behind --print-config, run.conf and resume. */
+/* All values, sections in file order, keys in table order: the iteration behind --print-config,
+ * run.conf and resume. Sections without a name exist always, after those of the file. */
 size_t config_count(const struct config *c);
 const struct config_value *config_at(const struct config *c, size_t i);
 
-/* Writes the effective configuration as an INI file; with_origin adds "  # origin" comment lines.
- */
+/* Writes the effective configuration as an INI file that reads back to the same values; with_origin
+ * puts "# from ORIGIN" before each. */
 void config_print(const struct config *c, struct buf *out, bool with_origin);
 
 /* Writes the commented sample file made from a table: the text of `--help=config`. */
 void config_print_table(const struct option *table, struct buf *out);
 
-/* Compares the identity and extend options of a stored run with the ones asked for now: ERR_CONFIG
- * naming option, both values and both origins at the first identity difference. Calls changed for
- * each live or extend difference. */
+/* The table it was made with. */
+const struct option *config_table(const struct config *c);
+
+/* Compares a stored run with what is asked for now; both made with the same table. ERR_CONFIG
+ * naming option, both values and both origins at the first identity difference; the list of named
+ * sections of a kind that has identity options is identity too. Otherwise calls changed for each
+ * live or extend difference (whether an extension is possible is the caller's to say). "8K" equals
+ * "8192". */
 int config_compare(const struct config *stored, const struct config *now,
     void (*changed)(void *arg, const struct config_value *was, const struct config_value *is),
     void *arg, struct err *e) ERR_WARN_UNUSED;
