@@ -1,9 +1,9 @@
 /* codec.h: cohort's messages as plain structs, and their bytes. The only user of protobuf-c.
  *
- * msg_pack appends the payload of a message. msg_unpack checks every bound of proto/limits.h and the
- * meaning of each field (enum ranges, finite log-probs, array lengths that agree) and allocates from
- * the caller's arena only; what it returns lives as long as the arena. Errors are ERR_LIMIT and name
- * message and field. Pure; any thread.
+ * msg_pack appends the payload of a message. msg_unpack checks every bound of proto/limits.h and
+ * the meaning of each field (enum ranges, finite log-probs, array lengths that agree) and allocates
+ * from the caller's arena only; what it returns lives as long as the arena. Errors are ERR_LIMIT
+ * and name message and field. Pure; any thread.
  */
 #ifndef COHORT_PROTO_CODEC_H
 #define COHORT_PROTO_CODEC_H
@@ -36,11 +36,11 @@ enum submit_status {
 
 enum nack_code {
     NACK_BAD_FRAME = 1,
-    NACK_UNSUPPORTED = 2,   /* unknown type or protocol */
+    NACK_UNSUPPORTED = 2,     /* unknown type or protocol */
     NACK_UNKNOWN_SESSION = 3, /* say Hello again */
-    NACK_REFUSED = 4,       /* not for this role; wrong numerics id; run finished: give up */
-    NACK_RETRY = 5,         /* try again later */
-    NACK_NOT_FOUND = 6,     /* blob unknown or not authorised */
+    NACK_REFUSED = 4,         /* not for this role; wrong numerics id; run finished: give up */
+    NACK_RETRY = 5,           /* try again later */
+    NACK_NOT_FOUND = 6,       /* blob unknown or not authorised */
 };
 
 struct blob_ref {
@@ -234,15 +234,25 @@ struct msg {
     };
 };
 
+/* Text for people (messages, reasons, why, ...) is escaped and cut to its limit here, so that every
+ * peer accepts it; all else must already be within its limits. */
 void msg_pack(struct buf *out, const struct msg *m);
-int msg_unpack(const struct frame *f, struct arena *a, struct msg *ret, struct err *e) ERR_WARN_UNUSED;
+int msg_unpack(
+    const struct frame *f, struct arena *a, struct msg *ret, struct err *e) ERR_WARN_UNUSED;
+
+/* The most that a lease adds to the payload of a Grant; a grant may have LIMIT_CONTROL_REPLY_BYTES
+ * less LIMIT_GRANT_OVERHEAD_BYTES of them, so that whoever fills it stops before that. */
+size_t sample_lease_bytes_max(const struct sample_lease *l);
+
+/* The largest blob of a kind; 0 when the kind is unknown. */
+uint64_t blob_bytes_max(unsigned kind);
 
 /* Blobs that have a structure of their own. */
 void grade_input_pack(struct buf *out, const struct grade_input *in);
 int grade_input_unpack(const uint8_t *data, size_t n, struct arena *a, struct grade_input *ret,
     struct err *e) ERR_WARN_UNUSED;
 void weights_manifest_pack(struct buf *out, const struct weights_manifest *m);
-int weights_manifest_unpack(const uint8_t *data, size_t n, struct arena *a, struct weights_manifest *ret,
-    struct err *e) ERR_WARN_UNUSED;
+int weights_manifest_unpack(const uint8_t *data, size_t n, struct arena *a,
+    struct weights_manifest *ret, struct err *e) ERR_WARN_UNUSED;
 
 #endif

@@ -30,7 +30,7 @@ enum frame_type {
     MSG_RELEASED = 11, /* empty payload */
     MSG_GET_BLOB = 12,
     MSG_BLOB_CHUNK = 13,
-    MSG_BYE = 14,      /* empty payload; answered by MSG_BYE */
+    MSG_BYE = 14, /* empty payload; answered by MSG_BYE */
     MSG_NACK = 15,
     MSG_TYPE_COUNT
 };
@@ -42,7 +42,7 @@ struct frame {
     uint32_t epoch;   /* learner's epoch as the sender knows it; 0 in Hello */
     uint64_t session; /* 0 in Hello */
     uint64_t sequence;
-    uint64_t request_id; /* chosen by the requester; the reply repeats it */
+    uint64_t request_id;    /* chosen by the requester; the reply repeats it */
     const uint8_t *payload; /* borrowed from the parsed bytes */
     uint32_t payload_bytes;
 };
