@@ -151,11 +151,11 @@ static void unpack_submit_group(struct unpacker *u, const void *pb, struct msg *
     u->list = "completions";
     for (u->index = 0; u->index < ret->completion_count && u->code == 0; u->index++) {
         const Cohort__Completion *c = m->completions[u->index];
-        struct completion *out = &completions[u->index];
-        out->len = (uint32_t)unpack_tokens(
-            u, "tokens", c->tokens, 1, LIMIT_COMPLETION_TOKENS, &out->tokens);
-        out->logp = unpack_logp(u, "logp", c->logp, out->len);
-        out->stop = (enum stop_reason)unpack_range(u, "stop", c->stop, 0, STOP_COUNT - 1);
+        struct completion *item = &completions[u->index];
+        item->len = (uint32_t)unpack_tokens(
+            u, "tokens", c->tokens, 1, LIMIT_COMPLETION_TOKENS, &item->tokens);
+        item->logp = unpack_logp(u, "logp", c->logp, item->len);
+        item->stop = (enum stop_reason)unpack_range(u, "stop", c->stop, 0, STOP_COUNT - 1);
     }
     u->list = NULL;
     ret->completions = completions;
