@@ -1,0 +1,15 @@
+/* commands.h: the commands of `cohort`, one function each.
+ *
+ * argv[0] is the command's name. A command prints its own errors and returns the exit status of
+ * DESIGN section 11: 0 done, 1 failed, 2 wrong usage, 3 configuration, 4 data, 5 interrupted with
+ * state saved. The table is in main.c.
+ */
+#ifndef COHORT_CLI_COMMANDS_H
+#define COHORT_CLI_COMMANDS_H
+
+#include "common/base/err.h"
+
+/* Prints "cohort COMMAND: message" on stderr and returns the exit status of the error. */
+int command_failed(const char *command, const struct err *e);
+
+#endif

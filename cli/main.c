@@ -1,0 +1,77 @@
+/* main.c: the command `cohort`: a table of commands, and help that teaches. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+
+struct command {
+    const char *name;
+    const char *usage; /* what follows the name */
+    const char *help;  /* one line */
+    int (*run)(int argc, char **argv);
+};
+
+/* One line for each; the last is empty. */
+static const struct command commands[] = {
+    {0},
+};
+
+static const char intro[] =
+    "Usage: cohort COMMAND [ARGUMENT]...\n"
+    "\n"
+    "Trains language models to reason with reinforcement learning from verifiable rewards.\n"
+    "Actors sample completions, reward servers grade them, the learner updates the weights;\n"
+    "the whole state of a run is in one directory and can be read while it runs.\n"
+    "\n"
+    "Commands:\n";
+
+static const char outro[] =
+    "\n"
+    "Start here:\n"
+    "  cohort run examples/quickstart.conf --dry-run   what it would do: stages, tasks, memory\n"
+    "  cohort run examples/quickstart.conf             train; Ctrl-C stops, the same command goes "
+    "on\n"
+    "  sqlite3 -readonly quickstart-run/run.db 'SELECT * FROM v_steps'\n"
+    "                                                  every sample, score and step is in SQL\n"
+    "\n"
+    "`cohort COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage,\n"
+    "3 configuration, 4 data, 5 interrupted with the state saved.\n";
+
+static void print_help(FILE *out)
+{
+    fputs(intro, out);
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        fprintf(out, "  %-8s %s\n", c->name, c->help);
+        fprintf(out, "           cohort %s %s\n", c->name, c->usage);
+    }
+    fputs(outro, out);
+}
+
+int command_failed(const char *command, const struct err *e)
+{
+    fprintf(stderr, "cohort %s: %s\n", command, e->msg);
+    return err_exit_status(e->code);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("cohort " COHORT_VERSION);
+        return 0;
+    }
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        if (strcmp(name, c->name) == 0)
+            return c->run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "cohort: unknown command '%s'; `cohort --help` lists them\n", name);
+    return 2;
+}
