@@ -1,8 +1,17 @@
 /* dataset.h: rows of a JSONL file as tasks or demonstrations.
  *
- * Formats (DESIGN section 11): gsm8k, math, humaneval, mbpp, countdown, tasks, and demos ({"prompt",
- * "completion"}, for pretrain and sft). Detected from the first row when the format is "auto". A bad row
- * stops the load: ERR_DATA with file, line, what was found and expected. Immutable after loading.
+ * Formats (DESIGN section 11): gsm8k, math, humaneval, mbpp, countdown, tasks, and demos
+ * ({"prompt", "completion"}, for pretrain and sft). Detected from the first row when the format is
+ * "auto". A bad row stops the load: ERR_DATA with file, line, what was found and expected.
+ * Immutable after loading; any thread.
+ *
+ * The task for the scorers (json) is one object:
+ *     answer              gsm8k, math, tasks: the reference answer as text
+ *     nums, target        countdown
+ *     language, tests     humaneval, mbpp, tasks: tests is a list of {"stdin", "stdout"},
+ * {"assert"} or, for humaneval, {"check"}: code that defines check(candidate) entry_point, setup
+ * where the row names them; prefix: text that stands before the completion in the program
+ * (humaneval's prompt) scorer              tasks: where the row names one
  */
 #ifndef COHORT_TEXT_DATASET_H
 #define COHORT_TEXT_DATASET_H
@@ -16,19 +25,26 @@
 enum dataset_split { SPLIT_ALL, SPLIT_TRAIN, SPLIT_HELDOUT };
 
 struct dataset_row {
-    const char *key;        /* the row's id field (task_id, id, unique_id) or its 0-based index as text */
+    const char
+        *key; /* the row's task_id, id or unique_id, or its 0-based number in the file; unique */
     const char *prompt;     /* the question, before any template */
     const char *completion; /* demos only, else NULL */
-    const char *answer;     /* reference answer as text; NULL when tests check instead */
-    const char *json;       /* the task for the scorers: one JSON object with at least "answer" or "tests" */
+    const char
+        *answer;      /* reference answer as text; NULL for demos and where something else checks */
+    const char *json; /* the task for the scorers; "{}" for demos */
 };
 
 struct dataset;
 
-/* format: a name above or "auto". Rows outside the split are dropped: a row is held out when
- * hash_u64(prompt) mod 1000 < heldout_permille. */
-int dataset_load(const char *path, const char *format, enum dataset_split split, unsigned heldout_permille,
-    struct dataset **ret, struct err *e) ERR_WARN_UNUSED;
+/* format: a name above or "auto". Rows outside the split are checked and dropped: a row is held out
+ * when hash_u64(prompt) mod 1000 < heldout_permille. A split without rows is ERR_DATA. Lines of
+ * white space are skipped. */
+int dataset_load(const char *path, const char *format, enum dataset_split split,
+    unsigned heldout_permille, struct dataset **ret, struct err *e) ERR_WARN_UNUSED;
+/* The same from memory; origin names it in errors. */
+int dataset_parse(const char *text, size_t n, const char *origin, const char *format,
+    enum dataset_split split, unsigned heldout_permille, struct dataset **ret,
+    struct err *e) ERR_WARN_UNUSED;
 void dataset_free(struct dataset *d);
 size_t dataset_count(const struct dataset *d);
 const struct dataset_row *dataset_row(const struct dataset *d, size_t i);

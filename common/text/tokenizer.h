@@ -1,8 +1,8 @@
 /* tokenizer.h: text to token ids and back, from a Hugging Face tokenizer.json.
  *
- * One kind so far: characters, written as a BPE model whose vocabulary is single characters and whose
- * merges are empty, with added tokens that are matched first, longest first, as whole strings. The
- * interface is what byte-level BPE needs too. Immutable after loading; any thread.
+ * One kind so far: characters, written as a BPE model whose vocabulary is single characters and
+ * whose merges are empty, with added tokens that are matched first, longest first, as whole
+ * strings. The interface is what byte-level BPE needs too. Immutable after loading; any thread.
  */
 #ifndef COHORT_TEXT_TOKENIZER_H
 #define COHORT_TEXT_TOKENIZER_H
@@ -16,24 +16,26 @@
 struct tokenizer;
 
 /* Parses tokenizer.json; origin names it in errors. Unsupported parts are refused by name. */
-int tokenizer_parse(const char *json, size_t n, const char *origin, struct tokenizer **ret, struct err *e)
-    ERR_WARN_UNUSED;
+int tokenizer_parse(const char *json, size_t n, const char *origin, struct tokenizer **ret,
+    struct err *e) ERR_WARN_UNUSED;
 int tokenizer_load(const char *model_dir, struct tokenizer **ret, struct err *e) ERR_WARN_UNUSED;
 void tokenizer_free(struct tokenizer *t);
 
-/* Writes the tokenizer.json of a character tokenizer: added tokens first (ids 0..), then the characters of
- * `characters` (UTF-8, each once) in order. The first added token is the end-of-text token. */
-int tokenizer_make_chars(const char *characters, const char *const *added, size_t added_count, struct buf *out_json,
+/* Writes the tokenizer.json of a character tokenizer: added tokens first (ids 0..), then the
+ * characters of `characters` (UTF-8, each once) in order. The first added token is the end-of-text
+ * token. */
+int tokenizer_make_chars(const char *characters, const char *const *added, size_t added_count,
+    struct buf *out_json, struct err *e) ERR_WARN_UNUSED;
+
+uint32_t tokenizer_size(const struct tokenizer *t);          /* ids are below it */
+const struct buf *tokenizer_json(const struct tokenizer *t); /* the bytes it was made from */
+int64_t tokenizer_id(
+    const struct tokenizer *t, const char *token); /* id of an exact token, -1 when absent */
+
+/* ids are appended to out as u32 in host order (out->len / 4 of them). ERR_DATA names the first
+ * character that has no id, with its position. */
+int tokenizer_encode(const struct tokenizer *t, const void *text, size_t n, struct buf *out,
     struct err *e) ERR_WARN_UNUSED;
-
-uint32_t tokenizer_size(const struct tokenizer *t);           /* ids are below it */
-const struct buf *tokenizer_json(const struct tokenizer *t);  /* the bytes it was made from */
-int64_t tokenizer_id(const struct tokenizer *t, const char *token); /* id of an exact token, -1 when absent */
-
-/* ids are appended to out as u32 in host order (out->len / 4 of them). ERR_DATA names the first character
- * that has no id, with its position. */
-int tokenizer_encode(const struct tokenizer *t, const void *text, size_t n, struct buf *out, struct err *e)
-    ERR_WARN_UNUSED;
 /* Appends the exact bytes of the ids; an id outside the vocabulary becomes U+FFFD. */
 void tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct buf *out);
 

@@ -1,0 +1,121 @@
+/* boxed.c: one pass with a small stack of open boxes. */
+#include "common/text/boxed.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    BARE_BYTES_MAX = 256
+}; /* a form without braces is looked at no further: keeps the pass linear */
+
+struct scan {
+    const char *text;
+    size_t n;
+    size_t depth; /* of open braces */
+    struct {
+        size_t begin, depth;
+    } open[BOXED_DEPTH_MAX]; /* boxes whose closing brace has not come */
+    size_t open_count;
+    bool found;
+    size_t begin, len; /* of the best so far */
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Length of the command name at a backslash when it is one of ours, else 0. */
+static size_t box_command(const char *s, size_t n)
+{
+    static const char *const names[] = {"\\boxed", "\\fbox"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t len = strlen(names[i]);
+        if (n >= len && memcmp(s, names[i], len) == 0)
+            return len;
+    }
+    return 0;
+}
+
+static void scan_found(struct scan *s, size_t begin, size_t end)
+{
+    if (s->found && begin < s->begin)
+        return;
+    s->found = true;
+    s->begin = begin;
+    s->len = end - begin;
+}
+
+static void scan_open(struct scan *s, size_t begin)
+{
+    s->depth++;
+    if (s->open_count == BOXED_DEPTH_MAX)
+        return;
+    s->open[s->open_count].begin = begin;
+    s->open[s->open_count].depth = s->depth;
+    s->open_count++;
+}
+
+static void scan_close(struct scan *s, size_t at)
+{
+    if (s->depth == 0)
+        return;
+    if (s->open_count > 0 && s->open[s->open_count - 1].depth == s->depth)
+        scan_found(s, s->open[--s->open_count].begin, at);
+    s->depth--;
+}
+
+/* The form without braces needs a blank after the command: "\boxedness" is another command. */
+static void scan_bare(struct scan *s, size_t at)
+{
+    size_t begin = at, end;
+    while (begin < s->n && (s->text[begin] == ' ' || s->text[begin] == '\t'))
+        begin++;
+    if (begin == at)
+        return;
+    size_t stop = s->n - begin < BARE_BYTES_MAX ? s->n : begin + BARE_BYTES_MAX;
+    for (end = begin; end < stop && strchr("$\n\r{}", s->text[end]) == NULL;)
+        end++;
+    while (end > begin && is_blank(s->text[end - 1]))
+        end--;
+    if (end > begin)
+        scan_found(s, begin, end);
+}
+
+/* A command at `at`; returns where to go on. */
+static size_t scan_command(struct scan *s, size_t at)
+{
+    size_t len = box_command(s->text + at, s->n - at);
+    if (len == 0)
+        return at + 2; /* an escaped character, or the first letter of another command */
+    size_t next = at + len;
+    while (next < s->n && is_blank(s->text[next]))
+        next++;
+    if (next < s->n && s->text[next] == '{') {
+        scan_open(s, next + 1);
+        return next + 1;
+    }
+    scan_bare(s, at + len);
+    return at + len;
+}
+
+bool boxed_last(const char *text, size_t n, size_t *ret_begin, size_t *ret_len)
+{
+    struct scan s = {.text = text, .n = n};
+    for (size_t i = 0; i < n;) {
+        if (text[i] == '\\') {
+            i = scan_command(&s, i);
+            continue;
+        }
+        if (text[i] == '{')
+            s.depth++;
+        else if (text[i] == '}')
+            scan_close(&s, i);
+        i++;
+    }
+    if (!s.found)
+        return false;
+    *ret_begin = s.begin;
+    *ret_len = s.len;
+    return true;
+}

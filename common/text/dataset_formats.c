@@ -1,0 +1,394 @@
+/* dataset_formats.c: each published layout is one pair of functions, `matches` and `convert`. Field
+ * names are those of the publishers.
+ */
+#include "common/text/dataset_formats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/text/boxed.h"
+
+/* ---- fields ---- */
+
+static bool has(const json_t *row, const char *name)
+{
+    return json_object_get(row, name) != NULL;
+}
+
+static const char *type_name(const json_t *v)
+{
+    static const char *const names[] = {
+        "an object", "a list", "text", "an integer", "a number", "true", "false", "null"};
+    return v == NULL ? "nothing" : names[json_typeof(v)];
+}
+
+static int wrong_field(const json_t *v, const char *name, const char *expected, struct err *e)
+{
+    return err_set(e, ERR_DATA, "field '%s': found %s, expected %s", name, type_name(v), expected);
+}
+
+/* Text that must be there and not be empty. */
+static int get_text(const json_t *row, const char *name, const char **ret, struct err *e)
+{
+    const json_t *v = json_object_get(row, name);
+    if (!json_is_string(v))
+        return wrong_field(v, name, "text", e);
+    if (json_string_length(v) == 0)
+        return err_set(e, ERR_DATA, "field '%s': empty, expected text", name);
+    *ret = json_string_value(v);
+    return 0;
+}
+
+/* Text that may be absent, null or empty: *ret is "" then. */
+static int get_optional(const json_t *row, const char *name, const char **ret, struct err *e)
+{
+    const json_t *v = json_object_get(row, name);
+    if (v != NULL && !json_is_null(v) && !json_is_string(v))
+        return wrong_field(v, name, "text", e);
+    *ret = json_is_string(v) ? json_string_value(v) : "";
+    return 0;
+}
+
+static int get_list(const json_t *row, const char *name, json_t **ret, struct err *e)
+{
+    json_t *v = json_object_get(row, name);
+    if (!json_is_array(v) || json_array_size(v) == 0)
+        return wrong_field(v, name, "a list with at least one item", e);
+    *ret = v;
+    return 0;
+}
+
+static int take_prompt(const json_t *row, const char *name, struct row_draft *d, struct err *e)
+{
+    const char *text = NULL;
+    int r = get_text(row, name, &text, e);
+    if (r == 0)
+        buf_puts(&d->prompt, text);
+    return r;
+}
+
+static void set_answer(struct row_draft *d, const char *text, size_t n)
+{
+    buf_append(&d->answer, text, n);
+    d->has_answer = true;
+}
+
+/* The shortest decimal that reads back as v; whole numbers without a fraction. */
+static void set_answer_real(struct row_draft *d, double v)
+{
+    char text[64];
+    if (v == floor(v) && fabs(v) < 1e15) {
+        (void)snprintf(text, sizeof(text), "%.0f", v);
+    } else {
+        (void)snprintf(text, sizeof(text), "%.15g", v);
+        if (strtod(text, NULL) != v)
+            (void)snprintf(text, sizeof(text), "%.17g", v);
+    }
+    set_answer(d, text, strlen(text));
+}
+
+/* An answer as publishers write it: text, or a JSON number. */
+static int take_answer(const json_t *row, const char *name, struct row_draft *d, struct err *e)
+{
+    const json_t *v = json_object_get(row, name);
+    if (json_is_string(v) && json_string_length(v) > 0)
+        set_answer(d, json_string_value(v), json_string_length(v));
+    else if (json_is_integer(v))
+        buf_printf(&d->answer, "%lld", (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        set_answer_real(d, json_real_value(v));
+    else
+        return wrong_field(v, name, "text or a number", e);
+    d->has_answer = true;
+    return 0;
+}
+
+/* Copies a text field into the task when the row has it. */
+static int copy_text(const json_t *row, const char *name, struct row_draft *d, struct err *e)
+{
+    const char *text = "";
+    int r = get_optional(row, name, &text, e);
+    if (r == 0 && text[0] != '\0')
+        (void)json_object_set_new(d->task, name, json_string(text));
+    return r;
+}
+
+/* ---- demos: {"prompt", "completion"} ---- */
+
+static bool demos_matches(const json_t *row)
+{
+    return has(row, "prompt") && has(row, "completion");
+}
+
+static int demos_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    const char *completion = NULL;
+    int r = take_prompt(row, "prompt", d, e);
+    if (r == 0)
+        r = get_text(row, "completion", &completion, e);
+    if (r != 0)
+        return r;
+    buf_puts(&d->completion, completion);
+    d->has_completion = true;
+    return 0;
+}
+
+/* ---- gsm8k: {"question", "answer"}, the answer after the last "####" ---- */
+
+static const char *after_mark(const char *text)
+{
+    const char *last = NULL;
+    for (const char *at = text; (at = strstr(at, "####")) != NULL; at += 4)
+        last = at + 4;
+    return last;
+}
+
+static bool gsm8k_matches(const json_t *row)
+{
+    const char *answer = json_string_value(json_object_get(row, "answer"));
+    return has(row, "question") && answer != NULL && after_mark(answer) != NULL;
+}
+
+static int gsm8k_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    const char *text = NULL;
+    int r = take_prompt(row, "question", d, e);
+    if (r == 0)
+        r = get_text(row, "answer", &text, e);
+    if (r != 0)
+        return r;
+    const char *at = after_mark(text);
+    if (at == NULL)
+        return err_set(
+            e, ERR_DATA, "field 'answer': no '####' in it, expected the result after one");
+    for (; *at != '\0' && *at != '\n'; at++) {
+        if (strchr(", $\t\r", *at) == NULL)
+            set_answer(d, at, 1);
+    }
+    return d->has_answer ? 0 : err_set(e, ERR_DATA, "field 'answer': nothing after '####'");
+}
+
+/* ---- math: {"problem", "solution"} with \boxed, or {"problem", "answer"} ---- */
+
+static bool math_matches(const json_t *row)
+{
+    return has(row, "problem") && (has(row, "answer") || has(row, "solution"));
+}
+
+static int math_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    const char *solution = NULL;
+    size_t begin, len;
+    int r = take_prompt(row, "problem", d, e);
+    if (r != 0)
+        return r;
+    if (has(row, "answer"))
+        return take_answer(row, "answer", d, e);
+    r = get_text(row, "solution", &solution, e);
+    if (r != 0)
+        return r;
+    if (!boxed_last(solution, strlen(solution), &begin, &len) || len == 0)
+        return err_set(e, ERR_DATA, "field 'solution': no \\boxed{...} with balanced braces in it");
+    set_answer(d, solution + begin, len);
+    return 0;
+}
+
+/* ---- humaneval: the prompt is the beginning of a Python file, `test` defines check(candidate)
+ * ---- */
+
+static bool humaneval_matches(const json_t *row)
+{
+    return has(row, "prompt") && has(row, "entry_point") && has(row, "test");
+}
+
+static int humaneval_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    const char *entry_point = NULL, *test = NULL;
+    int r = take_prompt(row, "prompt", d, e);
+    if (r == 0)
+        r = get_text(row, "entry_point", &entry_point, e);
+    if (r == 0)
+        r = get_text(row, "test", &test, e);
+    if (r != 0)
+        return r;
+    d->task = json_pack("{s:s, s:s, s:s, s:[{s:s}]}", "language", "python", "entry_point",
+        entry_point, "prefix", (const char *)d->prompt.data, "tests", "check", test);
+    return 0;
+}
+
+/* ---- mbpp: {"text", "test_list"}; the sanitised version says "prompt" and "test_imports" ---- */
+
+static bool mbpp_matches(const json_t *row)
+{
+    return (has(row, "text") || has(row, "prompt")) && has(row, "test_list");
+}
+
+static int mbpp_setup(const json_t *row, struct row_draft *d, struct err *e)
+{
+    CLEANUP_BUF struct buf setup = {0};
+    const char *text = "";
+    size_t i;
+    json_t *line, *imports = json_object_get(row, "test_imports");
+    int r = get_optional(row, "test_setup_code", &text, e);
+    if (r != 0)
+        return r;
+    buf_puts(&setup, text);
+    json_array_foreach(imports, i, line)
+    {
+        if (!json_is_string(line))
+            return wrong_field(line, "test_imports", "a list of text", e);
+        buf_printf(&setup, "%s%s", setup.len > 0 ? "\n" : "", json_string_value(line));
+    }
+    if (setup.len > 0)
+        (void)json_object_set_new(d->task, "setup", json_string((const char *)setup.data));
+    return 0;
+}
+
+/* The tests are shown, as in the paper's prompt: without them the function's name is unknown. */
+static int mbpp_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    json_t *list = NULL, *line;
+    size_t i;
+    int r = take_prompt(row, has(row, "text") ? "text" : "prompt", d, e);
+    if (r == 0)
+        r = get_list(row, "test_list", &list, e);
+    if (r != 0)
+        return r;
+    json_t *tests = json_array();
+    d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
+    buf_puts(&d->prompt, "\nYour code should pass these tests:\n");
+    json_array_foreach(list, i, line)
+    {
+        if (!json_is_string(line))
+            return wrong_field(line, "test_list", "a list of text", e);
+        buf_printf(&d->prompt, "%s\n", json_string_value(line));
+        (void)json_array_append_new(tests, json_pack("{s:O}", "assert", line));
+    }
+    return mbpp_setup(row, d, e);
+}
+
+/* ---- countdown: {"nums", "target"} ---- */
+
+static bool countdown_matches(const json_t *row)
+{
+    return has(row, "nums") && has(row, "target");
+}
+
+static int countdown_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    json_t *nums = NULL, *num, *target = json_object_get(row, "target");
+    size_t i;
+    int r = get_list(row, "nums", &nums, e);
+    if (r != 0)
+        return r;
+    if (!json_is_integer(target))
+        return wrong_field(target, "target", "an integer", e);
+    buf_puts(&d->prompt, "Using the numbers [");
+    json_array_foreach(nums, i, num)
+    {
+        if (!json_is_integer(num))
+            return wrong_field(num, "nums", "a list of integers", e);
+        buf_printf(&d->prompt, "%s%lld", i > 0 ? ", " : "", (long long)json_integer_value(num));
+    }
+    buf_printf(&d->prompt,
+        "], create an expression that equals %lld. Use the operations + - * / and parentheses; "
+        "each "
+        "number must be used exactly once",
+        (long long)json_integer_value(target));
+    d->task = json_pack("{s:O, s:O}", "nums", nums, "target", target);
+    return 0;
+}
+
+/* ---- tasks: our own; {"prompt", "answer"} or {"prompt", "language", "tests"} ---- */
+
+static bool tasks_matches(const json_t *row)
+{
+    return has(row, "prompt") && (has(row, "answer") || has(row, "tests"));
+}
+
+static int check_test(const json_t *test, size_t i, struct err *e)
+{
+    const json_t *expr = json_object_get(test, "assert"), *out = json_object_get(test, "stdout");
+    const json_t *in = json_object_get(test, "stdin");
+    bool io = json_is_string(out) && (in == NULL || json_is_string(in)) && expr == NULL;
+    bool assertion = json_is_string(expr) && in == NULL && out == NULL;
+    if (io || assertion)
+        return 0;
+    return err_set(
+        e, ERR_DATA, "tests[%zu]: expected {\"stdin\", \"stdout\"} or {\"assert\"}, all text", i);
+}
+
+static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)
+{
+    json_t *list = NULL, *test;
+    const char *language = NULL;
+    size_t i;
+    int r = get_text(row, "language", &language, e);
+    if (r == 0)
+        r = get_list(row, "tests", &list, e);
+    if (r != 0)
+        return r;
+    json_array_foreach(list, i, test)
+    {
+        r = check_test(test, i, e);
+        if (r != 0)
+            return r;
+    }
+    d->task = json_pack("{s:s, s:O}", "language", language, "tests", list);
+    r = copy_text(row, "entry_point", d, e);
+    return r != 0 ? r : copy_text(row, "setup", d, e);
+}
+
+static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    int r = take_prompt(row, "prompt", d, e);
+    if (r != 0)
+        return r;
+    if (has(row, "tests")) {
+        if (has(row, "answer"))
+            return err_set(e, ERR_DATA, "fields 'answer' and 'tests': both given, expected one");
+        r = tasks_tests(row, d, e);
+    } else {
+        r = take_answer(row, "answer", d, e);
+        d->task = json_object();
+    }
+    return r != 0 ? r : copy_text(row, "scorer", d, e);
+}
+
+/* ---- the table ---- */
+
+/* In the order of detection: layouts whose fields include another's come first. */
+static const struct dataset_format formats[] = {
+    {"demos", demos_matches, demos_convert},
+    {"humaneval", humaneval_matches, humaneval_convert},
+    {"mbpp", mbpp_matches, mbpp_convert},
+    {"countdown", countdown_matches, countdown_convert},
+    {"math", math_matches, math_convert},
+    {"gsm8k", gsm8k_matches, gsm8k_convert},
+    {"tasks", tasks_matches, tasks_convert},
+};
+
+const struct dataset_format *dataset_format_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    }
+    return NULL;
+}
+
+const struct dataset_format *dataset_format_of(const json_t *row)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        if (formats[i].matches(row))
+            return &formats[i];
+    }
+    return NULL;
+}
+
+const char *dataset_format_names(void)
+{
+    return "gsm8k, math, humaneval, mbpp, countdown, tasks or demos";
+}
