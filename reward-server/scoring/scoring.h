@@ -1,13 +1,22 @@
 /* scoring.h: rewards. Completions in, typed verdicts and values out.
  *
- * How it works: a scoring set is made from scorer specs (kind and parameters), checked once. Each scorer
- * gives every completion a value or none, a verdict, a reason and what it extracted. A fault of the judge is
- * never a value: transient faults are to be retried, permanent ones leave the completion unscored (G7). A
- * truncated completion gets verdict truncated and value 0 from every scorer whose kind says so. The queue
- * spreads jobs over threads; answers come by callback on one of them.
+ * How it works: a scoring set is made from scorer specs (kind and parameters), checked once. Each
+ * scorer gives every completion a value or none, a verdict, a reason and what it extracted. A fault
+ * of the judge is never a value: transient faults are to be retried, permanent ones leave the
+ * completion unscored (G7). A reference that cannot be used is such a fault, and is looked at
+ * first, so that all completions of a group fare alike. Then a truncated completion gets verdict
+ * truncated and value 0 from every scorer whose kind does not score those. The queue spreads jobs
+ * over threads; answers come by callback on one of them.
  *
- * The structs are those of the protocol (proto/codec.h), so that the lease client, the HTTP face and
- * `cohort grade` use one form. Scorers of a set are immutable: any thread may score.
+ * The structs are those of the protocol (proto/codec.h), so that the lease client, the HTTP face
+ * and `cohort grade` use one form. Scorers of a set are immutable: any thread may score.
+ *
+ * A completion's text is that of its tokens without the stop token that ended it.
+ *
+ * Bounds. A text is read up to LIMIT_COMPLETION_TEXT bytes, in time linear in its length; what is
+ * longer is malformed. Beyond the arena a scorer keeps a few KiB, the parsed task, and numbers of
+ * at most NUMBER_DIGITS_MAX digits (number.h). Reason and extracted are display text (text_escape)
+ * of at most LIMIT_TEXT and LIMIT_EXTRACTED bytes.
  */
 #ifndef COHORT_SCORING_H
 #define COHORT_SCORING_H
@@ -20,19 +29,27 @@
 
 /* ---- kinds ---- */
 
-/* One kind of scorer; the table of them is scoring_kinds. To add one: a file with these functions and a
- * line in the table. */
+/* One kind of scorer; the table of them is scoring_kinds. To add one: a file with these functions
+ * and a line in the table. Helpers are in scorer.h. */
 struct scorer_kind {
     const char *name;
-    const char *help;         /* one line: what the value means and its range */
-    bool deterministic;       /* else a run resumes from committed scores only */
-    bool scores_truncated;    /* false: a truncated completion is 0 and VERDICT_TRUNCATED without a call */
-    /* Parses params (a JSON object, never NULL) into the kind's own state; unknown parameters are ERR_CONFIG. */
+    const char *help;      /* one line: what the value means and its range */
+    bool deterministic;    /* else a run resumes from committed scores only */
+    bool scores_truncated; /* false: a truncated completion is 0 and VERDICT_TRUNCATED without a
+                              call */
+    /* Parses params (a JSON object, never NULL) into the kind's own state; unknown parameters are
+     * ERR_CONFIG. Values may be JSON numbers or text, as they stand in a configuration file. */
     int (*open)(const char *params_json, void **ret_state, struct err *e);
     void (*close)(void *state);
-    /* Scores one completion. Fills value/verdict/reason/extracted/fault of out; strings live in a. */
-    void (*score)(const void *state, const struct grade_input *in, const struct grade_text *completion, struct arena *a,
-        struct score_result *out);
+    /* Whether the task can be judged at all; false with *ret_why set (in a) makes it a permanent
+     * judge fault. NULL for kinds that look at the completion alone. */
+    bool (*check)(
+        const void *state, const struct grade_input *in, struct arena *a, const char **ret_why);
+    /* Scores one completion of a task that passed check. Fills value, verdict, reason, extracted
+     * and fault of out, which comes as {value 0, VERDICT_WRONG, "", ""}; strings live in a or are
+     * constants. */
+    void (*score)(const void *state, const struct grade_input *in,
+        const struct grade_text *completion, struct arena *a, struct score_result *out);
 };
 
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count);
@@ -42,11 +59,15 @@ const struct scorer_kind *scoring_kind(const char *name); /* NULL when unknown *
 
 struct scoring;
 
-int scoring_open(const struct scorer_spec *specs, size_t n, struct scoring **ret, struct err *e) ERR_WARN_UNUSED;
+/* 1 to LIMIT_SCORERS specs with different names; ERR_CONFIG names scorer and parameter. Copies what
+ * it keeps. */
+int scoring_open(
+    const struct scorer_spec *specs, size_t n, struct scoring **ret, struct err *e) ERR_WARN_UNUSED;
 void scoring_close(struct scoring *s);
 size_t scoring_count(const struct scoring *s);
 
-/* Scores in->completions[i] with every scorer: scoring_count results in spec order, strings in a. */
+/* Scores in->completions[i] with every scorer: scoring_count results in spec order. Strings live in
+ * a, but results[].scorer belongs to the set. */
 void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
     struct score_result *results);
 
@@ -55,23 +76,29 @@ void scoring_score(const struct scoring *s, const struct grade_input *in, size_t
 struct scoring_queue;
 
 struct scoring_job {
-    void *tag;                   /* the caller's */
-    const struct scoring *set;   /* borrowed until done */
+    void *tag;                    /* the caller's */
+    const struct scoring *set;    /* borrowed until done */
     const struct grade_input *in; /* borrowed until done */
-    struct arena *arena;         /* borrowed; results' strings go there */
-    struct score_result *results; /* completion_count x scoring_count, set when done */
+    struct arena *arena; /* borrowed until done, for this job alone; results' strings go there */
+    struct score_result
+        *results; /* completion_count x scoring_count, by completion; set when done */
 };
 
-/* on_done runs on a queue thread. queue_max bounds waiting jobs: submit returns ERR_RETRY at the bound. */
-int scoring_queue_open(unsigned threads, size_t queue_max, void (*on_done)(void *arg, struct scoring_job *job),
-    void *arg, struct scoring_queue **ret, struct err *e) ERR_WARN_UNUSED;
-int scoring_queue_submit(struct scoring_queue *q, struct scoring_job *job, struct err *e) ERR_WARN_UNUSED;
-void scoring_queue_close(struct scoring_queue *q); /* finishes what runs, drops what waits without a callback */
+/* on_done runs on a queue thread; it may submit another job but not close the queue. queue_max
+ * bounds waiting jobs: submit returns ERR_RETRY at the bound. */
+int scoring_queue_open(unsigned threads, size_t queue_max,
+    void (*on_done)(void *arg, struct scoring_job *job), void *arg, struct scoring_queue **ret,
+    struct err *e) ERR_WARN_UNUSED;
+int scoring_queue_submit(
+    struct scoring_queue *q, struct scoring_job *job, struct err *e) ERR_WARN_UNUSED;
+/* Finishes what runs, drops what waits without a callback; no callback comes after it returns. */
+void scoring_queue_close(struct scoring_queue *q);
 
 /* ---- helpers shared by scorers ---- */
 
-/* Whole-response tags: finds TAG's opening and closing form; each must occur exactly once, in this order.
- * Returns the content span, or false. */
-bool scoring_tag_once(const char *text, size_t n, const char *tag, size_t *ret_begin, size_t *ret_len);
+/* Whole-response tags: finds TAG's opening and closing form; each must occur exactly once, in this
+ * order. Returns the content span, or false. */
+bool scoring_tag_once(
+    const char *text, size_t n, const char *tag, size_t *ret_begin, size_t *ret_len);
 
 #endif
