@@ -2,9 +2,10 @@
  *
  * How it works: one libuv loop thread owns the session. It says Hello, long-polls for jobs while it
  * holds fewer than slots, sends heartbeats while it works, keeps each result in memory until the
- * learner answers for it (the outbox), and fetches blobs chunk by chunk over the bulk socket. When the
- * learner restarts (unknown session, other epoch) it says Hello again and offers the leases it still
- * holds. Deadlines only end leases: work in progress is never cut short, only dropped when revoked.
+ * learner answers for it (the outbox), and fetches blobs chunk by chunk over the bulk socket. When
+ * the learner restarts (unknown session, other epoch) it says Hello again and offers the leases it
+ * still holds. Deadlines only end leases: work in progress is never cut short, only dropped when
+ * revoked.
  *
  * All functions belong to the loop thread. Callbacks run there, must not block, and may call any
  * function here except worker_close.
@@ -24,8 +25,8 @@ struct worker;
 struct worker_options {
     enum frame_role role;
     const char *name;
-    const char *run_dir;  /* its file `address` is read at each (re)connect; or NULL */
-    const char *address;  /* directory of the sockets, used when run_dir is NULL: ipc://DIR */
+    const char *run_dir; /* its file `address` is read at each (re)connect; or NULL */
+    const char *address; /* directory of the sockets, used when run_dir is NULL: ipc://DIR */
     const struct hash *numerics_id; /* actors */
     uint32_t slots;
     const char *const *scorers;
@@ -37,27 +38,29 @@ struct worker_events {
     void (*sample)(void *arg, const struct sample_lease *l);  /* copy what you keep */
     void (*grade)(void *arg, const struct grade_lease *l);
     void (*revoked)(void *arg, uint64_t lease); /* stop, do not submit; also for lost sessions */
-    void (*stopped)(void *arg, int code, const char *why); /* last call: drained, refused or finished */
+    void (*stopped)(
+        void *arg, int code, const char *why); /* last call: drained, refused or finished */
 };
 
-int worker_open(uv_loop_t *loop, const struct worker_options *o, const struct worker_events *ev, void *arg,
-    struct worker **ret, struct err *e) ERR_WARN_UNUSED;
+int worker_open(uv_loop_t *loop, const struct worker_options *o, const struct worker_events *ev,
+    void *arg, struct worker **ret, struct err *e) ERR_WARN_UNUSED;
 
-/* Takes the payload of a MSG_SUBMIT_GROUP or MSG_SUBMIT_SCORES (steals payload) and sends it until the
- * learner answers; the lease is then off the held list. on_done may be NULL. */
+/* Takes the payload of a MSG_SUBMIT_GROUP or MSG_SUBMIT_SCORES (steals payload) and sends it until
+ * the learner answers; the lease is then off the held list. on_done may be NULL. */
 void worker_submit(struct worker *w, uint64_t lease, enum frame_type type, struct buf *payload,
     void (*on_done)(void *arg, uint64_t lease, const struct msg_submit_reply *reply));
 
 void worker_release(struct worker *w, uint64_t lease, const char *why);
 void worker_progress(struct worker *w, uint64_t tokens); /* total since start */
 
-/* Fetches a whole blob: data is valid during the callback, NULL with e set on failure. When ref->hash is
- * not zero the bytes are checked against it. lease authorises. */
+/* Fetches a whole blob: data is valid during the callback, NULL with e set on failure. When
+ * ref->hash is not zero the bytes are checked against it. lease authorises. */
 typedef void worker_blob_fn(void *arg, const uint8_t *data, size_t n, const struct err *e);
-void worker_fetch(struct worker *w, const struct blob_ref *ref, uint64_t lease, worker_blob_fn *fn, void *arg);
+void worker_fetch(
+    struct worker *w, const struct blob_ref *ref, uint64_t lease, worker_blob_fn *fn, void *arg);
 
-/* Stops asking for jobs, lets held leases finish (within grace_ms; then releases them), says Bye, calls
- * stopped. */
+/* Stops asking for jobs, lets held leases finish (within grace_ms; then releases them), says Bye,
+ * calls stopped. */
 void worker_drain(struct worker *w, uint32_t grace_ms);
 void worker_close(struct worker *w);
 

@@ -1,0 +1,77 @@
+/* bus_server.c: the learner's side of the bus: checks each frame, remembers the way back. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/net/bus.h"
+#include "common/net/bus_socket.h"
+
+struct bus_server {
+    struct bus_socket *socket; /* owned */
+    size_t payload_max;
+    bus_request_fn *on_request;
+    void *arg; /* borrowed */
+    struct bus_server_stats stats;
+    struct buf frame; /* of the reply that is being sent */
+};
+
+_Static_assert(BUS_ROUTE_BYTES_MAX == sizeof(((struct bus_route *)0)->bytes), "a route must fit");
+
+static void on_message(
+    void *arg, const uint8_t *route, size_t route_len, const uint8_t *body, size_t n)
+{
+    struct bus_server *s = arg;
+    struct frame f;
+    s->stats.received++;
+    if (frame_parse(body, n, &f, NULL) != 0 || f.role == ROLE_LEARNER ||
+        f.payload_bytes > s->payload_max) {
+        s->stats.rejected++;
+        return;
+    }
+    struct bus_route from = {.len = (uint32_t)route_len};
+    memcpy(from.bytes, route, route_len);
+    s->on_request(s->arg, &from, &f);
+}
+
+static const struct bus_socket_events server_events = {.message = on_message};
+
+int bus_server_open(uv_loop_t *loop, const char *address, size_t payload_max,
+    bus_request_fn *on_request, void *arg, struct bus_server **ret, struct err *e)
+{
+    struct bus_server *s = mem_alloc(sizeof(*s));
+    s->payload_max = payload_max;
+    s->on_request = on_request;
+    s->arg = arg;
+    int r = bus_socket_open(loop, BUS_REPLIER, address,
+        FRAME_HEADER_BYTES + payload_max + FRAME_TAG_BYTES, &server_events, s, &s->socket, e);
+    if (r != 0) {
+        free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void bus_server_reply(struct bus_server *s, const struct bus_route *to, const struct frame *f)
+{
+    assert(to->len <= sizeof(to->bytes));
+    buf_clear(&s->frame);
+    frame_write(&s->frame, f);
+    if (bus_socket_send(s->socket, to->bytes, to->len, s->frame.data, s->frame.len))
+        s->stats.sent++;
+    else
+        s->stats.dropped++;
+}
+
+struct bus_server_stats bus_server_stats(const struct bus_server *s)
+{
+    return s->stats;
+}
+
+void bus_server_close(struct bus_server *s)
+{
+    if (s == NULL)
+        return;
+    bus_socket_close(s->socket);
+    buf_done(&s->frame);
+    free(s);
+}
