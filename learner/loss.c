@@ -1,0 +1,153 @@
+/* loss.c: the clipped surrogate with KL and entropy terms, and next-token likelihood. */
+#include "learner/loss.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { CHUNK = 256 };                  /* tokens for which the two exponentials are taken at once */
+static const float LOG_RATIO_MAX = 20; /* keeps exp finite; beyond it every clip has long decided */
+
+double loss_weight(enum normalise_kind kind, const struct loss_count *c, uint32_t len)
+{
+    switch (kind) {
+    case NORMALISE_SEQUENCE:
+        return 1 / (c->completions * (double)len);
+    case NORMALISE_FIXED:
+        return 1 / (c->completions * (double)c->max_tokens);
+    case NORMALISE_TOKEN:
+        break;
+    }
+    return 1 / c->tokens;
+}
+
+void loss_parts_add(struct loss_parts *to, const struct loss_parts *from)
+{
+    to->surrogate += from->surrogate;
+    to->kl += from->kl;
+    to->entropy += from->entropy;
+    to->loss += from->loss;
+    to->tokens += from->tokens;
+    to->sum_entropy += from->sum_entropy;
+    to->sum_kl_old += from->sum_kl_old;
+    to->sum_kl_ref += from->sum_kl_ref;
+    to->clipped_low += from->clipped_low;
+    to->clipped_high += from->clipped_high;
+    if (from->ratio_max > to->ratio_max)
+        to->ratio_max = from->ratio_max;
+}
+
+/* exp(clamp(a - b)) of n <= CHUNK elements. */
+static void ratios(const struct ops *ops, float *ratio, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = a[i] - b[i];
+        ratio[i] = d > LOG_RATIO_MAX ? LOG_RATIO_MAX : d < -LOG_RATIO_MAX ? -LOG_RATIO_MAX : d;
+    }
+    ops->vexp(ratio, ratio, n);
+}
+
+/* -s and its derivative with respect to l, unweighted; counts the clips. */
+static double surrogate(
+    const struct recipe_loss *o, double rho, double A, double *ret_slope, struct loss_parts *p)
+{
+    double low = 1 - o->clip_low, high = 1 + o->clip_high;
+    bool over = A > 0 && rho > high, under = A < 0 && rho < low;
+    bool dual = A < 0 && o->dual_clip > 0 && rho > o->dual_clip;
+    double used = over ? high : under ? low : dual ? o->dual_clip : rho;
+    p->clipped_high += over || dual;
+    p->clipped_low += under;
+    *ret_slope = over || under || dual ? 0 : -A * rho;
+    return -used * A;
+}
+
+/* KL estimate and its derivative with respect to l; d = l - lr, r = exp(lr - l). */
+static double kl_term(enum kl_kind kind, double d, double r, double *ret_slope)
+{
+    switch (kind) {
+    case KL_K1:
+        *ret_slope = 1;
+        return d;
+    case KL_K2:
+        *ret_slope = d;
+        return d * d / 2;
+    case KL_K3:
+        break;
+    }
+    *ret_slope = 1 - r;
+    return r + d - 1;
+}
+
+/* Tokens first .. first + n - 1 of a completion that is not masked. */
+static void policy_chunk(const struct recipe_loss *o, const struct ops *ops,
+    const struct loss_completion *c, const struct loss_tokens *in, size_t first, size_t n,
+    float *dlogp, float *dentropy, struct loss_parts *p)
+{
+    float rho[CHUNK], r[CHUNK];
+    ratios(ops, rho, in->logp + first, in->old + first, n);
+    if (in->reference != NULL)
+        ratios(ops, r, in->reference + first, in->logp + first, n);
+    for (size_t i = 0; i < n; i++) {
+        double l = in->logp[first + i], slope, unused, slope_kl = 0;
+        p->surrogate += c->weight * surrogate(o, rho[i], c->advantage, &slope, p);
+        if (in->reference != NULL) {
+            double d = l - in->reference[first + i];
+            p->kl += c->weight * o->kl_coef * kl_term(o->kl, d, r[i], &slope_kl);
+            p->sum_kl_ref += kl_term(KL_K3, d, r[i], &unused);
+        }
+        dlogp[first + i] = (float)(c->weight * (slope + o->kl_coef * slope_kl));
+        if (in->entropy != NULL) {
+            p->entropy -= c->weight * o->entropy_coef * in->entropy[first + i];
+            p->sum_entropy += in->entropy[first + i];
+        }
+        if (dentropy != NULL)
+            dentropy[first + i] = (float)(-c->weight * o->entropy_coef);
+        p->sum_kl_old += in->old[first + i] - l;
+        if (rho[i] > p->ratio_max)
+            p->ratio_max = rho[i];
+    }
+    p->tokens += (double)n;
+}
+
+void loss_policy(const struct recipe_loss *o, const struct ops *ops,
+    const struct loss_completion *completions, size_t n, const struct loss_tokens *in, float *dlogp,
+    float *dentropy, struct loss_parts *ret)
+{
+    assert(o->kl_coef == 0 || in->reference != NULL);
+    assert(o->entropy_coef == 0 || (in->entropy != NULL && dentropy != NULL));
+    struct loss_parts p = {0};
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct loss_completion *c = &completions[i];
+        size_t end = at + c->len;
+        if (c->weight == 0) {
+            memset(dlogp + at, 0, c->len * sizeof(*dlogp));
+            if (dentropy != NULL)
+                memset(dentropy + at, 0, c->len * sizeof(*dentropy));
+            at = end;
+        }
+        while (at < end) {
+            size_t chunk = end - at < CHUNK ? end - at : CHUNK;
+            policy_chunk(o, ops, c, in, at, chunk, dlogp, dentropy, &p);
+            at += chunk;
+        }
+    }
+    p.loss = p.surrogate + p.kl + p.entropy;
+    *ret = p;
+}
+
+void loss_likelihood(const struct loss_completion *completions, size_t n, const float *logp,
+    float *dlogp, struct loss_parts *ret)
+{
+    struct loss_parts p = {0};
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct loss_completion *c = &completions[i];
+        for (uint32_t t = 0; t < c->len; t++, at++) {
+            p.surrogate -= c->weight * logp[at];
+            dlogp[at] = (float)-c->weight;
+        }
+        p.tokens += c->weight > 0 ? c->len : 0;
+    }
+    p.loss = p.surrogate;
+    *ret = p;
+}

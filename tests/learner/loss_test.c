@@ -1,0 +1,247 @@
+/* The objective: every option against finite differences of a loss written again from the formulas,
+ * and closed forms at the corners. */
+#include "learner/loss.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/rng.h"
+
+enum { N = 5, TOKENS = 700 };
+
+static const struct ops *ops;
+
+static int select_ops(void **state)
+{
+    (void)state;
+    struct err e;
+    return ops_select("portable", &ops, &e);
+}
+
+/* ---- the loss again, in double and from the formulas ---- */
+
+static double naive_token(
+    const struct recipe_loss *o, double A, double l, double lo, double lr, double H)
+{
+    double rho = exp(l - lo);
+    double clipped = fmin(fmax(rho, 1 - o->clip_low), 1 + o->clip_high);
+    double s = fmin(rho * A, clipped * A);
+    if (o->dual_clip > 0 && A < 0)
+        s = fmax(s, o->dual_clip * A);
+    double k = o->kl == KL_K1   ? l - lr
+               : o->kl == KL_K2 ? (l - lr) * (l - lr) / 2
+                                : exp(lr - l) - (lr - l) - 1;
+    return -s + o->kl_coef * k - o->entropy_coef * H;
+}
+
+struct case_data {
+    struct loss_completion completions[N];
+    float logp[TOKENS], old[TOKENS], ref[TOKENS], entropy[TOKENS];
+};
+
+/* Lengths cross the chunk of 256 tokens; log ratios reach far beyond every clip. */
+static void fill(struct case_data *d, uint64_t seed)
+{
+    static const uint32_t len[N] = {1, 256, 257, 3, 183};
+    static const double advantage[N] = {1.5, -0.7, 0, -2, 0.3};
+    struct rng r = rng_stream((struct rng_key){.seed = seed, .domain = RNG_USER});
+    for (int i = 0; i < N; i++)
+        d->completions[i] =
+            (struct loss_completion){len[i], advantage[i], i == 3 ? 0 : 0.01 * (i + 1)};
+    for (int t = 0; t < TOKENS; t++) {
+        d->logp[t] = (float)(-3 * rng_next_uniform(&r));
+        d->old[t] = d->logp[t] + (float)(0.7 * rng_normal(&r));
+        d->ref[t] = d->logp[t] + (float)(0.5 * rng_normal(&r));
+        d->entropy[t] = (float)rng_next_uniform(&r);
+    }
+}
+
+static void check_case(const struct recipe_loss *o, uint64_t seed)
+{
+    static struct case_data d;
+    float dlogp[TOKENS], dentropy[TOKENS];
+    struct loss_parts p;
+    fill(&d, seed);
+    struct loss_tokens in = {d.logp, d.old, d.entropy, d.ref};
+    loss_policy(o, ops, d.completions, N, &in, dlogp, dentropy, &p);
+    double loss = 0, h = 1e-6;
+    size_t trained = 0;
+    for (int i = 0, t = 0; i < N; i++) {
+        const struct loss_completion *c = &d.completions[i];
+        for (uint32_t k = 0; k < c->len; k++, t++) {
+            double l = d.logp[t], rho = exp(l - d.old[t]);
+            double up = naive_token(o, c->advantage, l + h, d.old[t], d.ref[t], d.entropy[t]);
+            double down = naive_token(o, c->advantage, l - h, d.old[t], d.ref[t], d.entropy[t]);
+            loss += c->weight * naive_token(o, c->advantage, l, d.old[t], d.ref[t], d.entropy[t]);
+            double slope = c->weight * (up - down) / (2 * h);
+            bool kink = fabs(rho - 1 + o->clip_low) < 1e-4 || fabs(rho - 1 - o->clip_high) < 1e-4 ||
+                        fabs(rho - o->dual_clip) < 1e-4;
+            if (!kink && !(fabs(dlogp[t] - slope) <= 1e-6 + 2e-5 * fabs(slope)))
+                fail_msg("seed %lu, token %d: dlogp %.9g, finite difference %.9g",
+                    (unsigned long)seed, t, dlogp[t], slope);
+            assert_true(dentropy[t] == (float)(-c->weight * o->entropy_coef));
+            trained += c->weight > 0;
+        }
+    }
+    assert_true(fabs(p.loss - loss) <= 1e-5 * (1 + fabs(loss)));
+    assert_true(fabs(p.loss - (p.surrogate + p.kl + p.entropy)) <= 1e-12);
+    assert_true(p.tokens == (double)trained);
+}
+
+static void gradients_match_finite_differences(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 48; k++) {
+        struct recipe_loss o = {.clip_low = k & 1 ? 0.2 : 10,
+            .clip_high = k & 1 ? 0.28 : 10,
+            .dual_clip = k & 2 ? 3 : 0,
+            .kl_coef = k & 4 ? 0.3 : 0,
+            .kl = (enum kl_kind)(k / 16),
+            .entropy_coef = k & 8 ? 0.05 : 0};
+        check_case(&o, 100 + (uint64_t)k);
+    }
+}
+
+static struct loss_parts one_token(
+    const struct recipe_loss *o, double A, float l, float old, float *dlogp)
+{
+    struct loss_completion c = {1, A, 1};
+    struct loss_tokens in = {.logp = &l, .old = &old};
+    struct loss_parts p;
+    loss_policy(o, ops, &c, 1, &in, dlogp, NULL, &p);
+    return p;
+}
+
+/* On policy the ratio is exactly 1 and the gradient is REINFORCE's, to the bit. */
+static void on_policy_is_reinforce(void **state)
+{
+    (void)state;
+    struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.28};
+    float g;
+    for (float l = -20; l <= 0; l += 0.37f) {
+        struct loss_parts p = one_token(&o, 0.625, l, l, &g);
+        assert_true(g == -0.625f && p.surrogate == -0.625 && p.ratio_max == 1);
+        assert_true(p.clipped_low == 0 && p.clipped_high == 0 && p.sum_kl_old == 0);
+    }
+}
+
+/* Each corner of min(rho A, clip(rho) A) and of the dual clip: gradient and which counter. */
+static void clips_cut_where_they_should(void **state)
+{
+    (void)state;
+    struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.28, .dual_clip = 3};
+    const struct {
+        double A;
+        float log_ratio;
+        bool active;
+        double low, high;
+    } cases[] = {
+        {1, 0.5f, false, 0, 1},
+        {1, 0.2f, true, 0, 0},
+        {1, -3, true, 0, 0},
+        {-1, -0.5f, false, 1, 0},
+        {-1, -0.2f, true, 0, 0},
+        {-1, 0.5f, true, 0, 0},
+        {-1, 1.2f, false, 0, 1},
+        {0, 5, true, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        float g;
+        struct loss_parts p = one_token(&o, cases[i].A, -1 + cases[i].log_ratio, -1, &g);
+        double rho = exp((double)cases[i].log_ratio);
+        double expected = cases[i].active ? -cases[i].A * rho : 0;
+        assert_true(fabs(g - expected) <= 1e-5 * (1 + fabs(expected)));
+        assert_true(p.clipped_low == cases[i].low && p.clipped_high == cases[i].high);
+    }
+}
+
+/* Far apart policies: everything stays finite. */
+static void extreme_ratios_stay_finite(void **state)
+{
+    (void)state;
+    struct recipe_loss o = {.clip_low = 1e9, .clip_high = 1e9, .kl_coef = 1, .kl = KL_K3};
+    for (float l = -1000; l <= 0; l += 1000) {
+        float old = -1000 - l, ref = old, g;
+        struct loss_completion c = {1, -1, 1};
+        struct loss_tokens in = {.logp = &l, .old = &old, .reference = &ref};
+        struct loss_parts p;
+        loss_policy(&o, ops, &c, 1, &in, &g, NULL, &p);
+        assert_true(isfinite(g) && isfinite(p.loss) && isfinite(p.ratio_max));
+    }
+}
+
+static void weight_zero_is_exactly_masked(void **state)
+{
+    (void)state;
+    struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.2, .kl_coef = 1, .entropy_coef = 1};
+    float logp[3] = {-1, -2, -3}, old[3] = {0, -5, -1}, ref[3] = {-4, 0, 0}, H[3] = {1, 1, 1};
+    float g[3] = {9, 9, 9}, dh[3] = {9, 9, 9};
+    struct loss_completion c[2] = {{2, 5, 0}, {1, 0, 0}};
+    struct loss_tokens in = {logp, old, H, ref};
+    struct loss_parts p;
+    loss_policy(&o, ops, c, 2, &in, g, dh, &p);
+    for (int t = 0; t < 3; t++)
+        assert_true(g[t] == 0 && dh[t] == 0);
+    assert_true(p.loss == 0 && p.tokens == 0 && p.ratio_max == 0 && p.sum_entropy == 0);
+    loss_policy(&o, ops, c, 0, &in, g, dh, &p);
+    assert_true(p.loss == 0);
+}
+
+static void weights_are_the_three_normalisations(void **state)
+{
+    (void)state;
+    struct loss_count c = {.tokens = 120, .completions = 8, .max_tokens = 64};
+    assert_true(loss_weight(NORMALISE_TOKEN, &c, 10) == 1.0 / 120);
+    assert_true(loss_weight(NORMALISE_SEQUENCE, &c, 10) == 1.0 / 80);
+    assert_true(loss_weight(NORMALISE_FIXED, &c, 10) == 1.0 / 512);
+}
+
+static void likelihood_is_the_weighted_mean(void **state)
+{
+    (void)state;
+    struct loss_completion c[2] = {{2, 0, 0.25}, {2, 0, 0.25}};
+    float logp[4] = {-1, -2, -3, -4}, g[4];
+    struct loss_parts p;
+    loss_likelihood(c, 2, logp, g, &p);
+    assert_true(p.loss == 2.5 && p.tokens == 4);
+    for (int t = 0; t < 4; t++)
+        assert_true(g[t] == -0.25f);
+}
+
+/* The figures behind the metrics. */
+static void sums_behind_the_metrics(void **state)
+{
+    (void)state;
+    struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.2};
+    float logp[2] = {-1, -2}, old[2] = {-1.5f, -1}, ref[2] = {-1, -3}, H[2] = {0.5f, 0.25f}, g[2];
+    struct loss_completion c = {2, 1, 0.5};
+    struct loss_tokens in = {logp, old, H, ref};
+    struct loss_parts p, sum = {0};
+    loss_policy(&o, ops, &c, 1, &in, g, NULL, &p);
+    loss_parts_add(&sum, &p);
+    loss_parts_add(&sum, &p);
+    assert_true(sum.tokens == 4 && sum.sum_entropy == 1.5);
+    assert_true(sum.sum_kl_old == 2 * (-0.5 + 1));
+    assert_true(fabs(sum.sum_kl_ref - 2 * (exp(-1) + 1 - 1)) < 1e-6);
+    assert_true(fabs(sum.ratio_max - exp(0.5)) < 1e-6);
+    assert_true(sum.clipped_high == 2 && sum.clipped_low == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_match_finite_differences),
+        cmocka_unit_test(on_policy_is_reinforce),
+        cmocka_unit_test(clips_cut_where_they_should),
+        cmocka_unit_test(extreme_ratios_stay_finite),
+        cmocka_unit_test(weight_zero_is_exactly_masked),
+        cmocka_unit_test(weights_are_the_three_normalisations),
+        cmocka_unit_test(likelihood_is_the_weighted_mean),
+        cmocka_unit_test(sums_behind_the_metrics),
+    };
+    return cmocka_run_group_tests(tests, select_ops, NULL);
+}
