@@ -8,7 +8,8 @@
  * revoked.
  *
  * All functions belong to the loop thread. Callbacks run there, must not block, and may call any
- * function here except worker_close.
+ * function here except worker_close, which only stopped may call. After stopped the other functions
+ * do nothing, and the worker no longer keeps the loop alive.
  */
 #ifndef COHORT_NET_WORKER_H
 #define COHORT_NET_WORKER_H
@@ -46,15 +47,17 @@ int worker_open(uv_loop_t *loop, const struct worker_options *o, const struct wo
     void *arg, struct worker **ret, struct err *e) ERR_WARN_UNUSED;
 
 /* Takes the payload of a MSG_SUBMIT_GROUP or MSG_SUBMIT_SCORES (steals payload) and sends it until
- * the learner answers; the lease is then off the held list. on_done may be NULL. */
+ * the learner answers; the lease is then off the held list. on_done may be NULL; it is not called
+ * for a result that the worker's end discards. */
 void worker_submit(struct worker *w, uint64_t lease, enum frame_type type, struct buf *payload,
     void (*on_done)(void *arg, uint64_t lease, const struct msg_submit_reply *reply));
 
 void worker_release(struct worker *w, uint64_t lease, const char *why);
 void worker_progress(struct worker *w, uint64_t tokens); /* total since start */
 
-/* Fetches a whole blob: data is valid during the callback, NULL with e set on failure. When
- * ref->hash is not zero the bytes are checked against it. lease authorises. */
+/* Fetches a whole blob: data is valid during the callback, NULL with e set on failure
+ * (ERR_INTERRUPTED when the worker ended first). ref->bytes may be 0 when the size is not known;
+ * when ref->hash is not zero the bytes are checked against it. lease authorises. */
 typedef void worker_blob_fn(void *arg, const uint8_t *data, size_t n, const struct err *e);
 void worker_fetch(
     struct worker *w, const struct blob_ref *ref, uint64_t lease, worker_blob_fn *fn, void *arg);
