@@ -1,10 +1,10 @@
 /* engine.h: sampling. One of the two interfaces that another device would implement (DESIGN 8.2).
  *
- * An engine owns packed weights of one version, a paged KV cache with exact accounting and a pool of
- * threads. engine_run samples groups with continuous batching: a prompt is prefilled once, its full
- * pages are shared by the group, the straddling page is copied; sequences that end make room for the
- * next group. What a group yields depends on weights, prompt, key and parameters alone: not on the
- * other groups, the threads or the instruction set. One thread calls an engine at a time.
+ * An engine owns packed weights of one version, a paged KV cache with exact accounting and a pool
+ * of threads. engine_run samples groups with continuous batching: a prompt is prefilled once, its
+ * full pages are shared by the group, the straddling page is copied; sequences that end make room
+ * for the next group. What a group yields depends on weights, prompt, key and parameters alone: not
+ * on the other groups, the threads or the instruction set. One thread calls an engine at a time.
  */
 #ifndef COHORT_MODEL_ENGINE_H
 #define COHORT_MODEL_ENGINE_H
@@ -23,18 +23,19 @@ struct engine;
 
 struct engine_options {
     unsigned threads;
-    const char *isa;       /* "auto", "avx512", "avx2", "portable" */
-    size_t kv_bytes_max;   /* 0: 256 MiB */
-    uint32_t batch_max;    /* sequences at once; 0: 64 */
+    const char *isa;     /* "auto", "avx512", "avx2", "portable" */
+    size_t kv_bytes_max; /* 0: 256 MiB */
+    uint32_t batch_max;  /* sequences at once; 0: 64 */
 };
 
 struct sample_params {
     float temperature; /* 0: greedy; logp is then at temperature 1 */
     uint32_t max_tokens;
-    uint32_t vocab;    /* ids at or above are never sampled; <= config vocab */
-    uint32_t top_k;    /* 0: all. top_k, top_p, min_p are for `sample` and `eval` only, never for grpo */
-    float top_p;       /* 1: all */
-    float min_p;       /* 0: all */
+    uint32_t vocab; /* ids at or above are never sampled; <= config vocab */
+    uint32_t
+        top_k;   /* 0: all. top_k, top_p, min_p are for `sample` and `eval` only, never for grpo */
+    float top_p; /* 1: all */
+    float min_p; /* 0: all */
     const uint32_t *stop; /* ids that end a completion and are its last token */
     uint32_t stop_count;
 };
@@ -45,7 +46,8 @@ struct sample_request {
     uint32_t prompt_len;
     uint32_t n; /* completions */
     struct sample_params params;
-    struct rng_key key; /* completion is set by the engine; position = index of the token in the completion */
+    struct rng_key
+        key; /* completion is set by the engine; position = index of the token in the completion */
 };
 
 struct sampled {
@@ -66,20 +68,22 @@ struct engine_source {
     void *arg;
 };
 
-int engine_new(const struct model_config *c, const struct engine_options *o, struct engine **ret, struct err *e)
-    ERR_WARN_UNUSED;
+int engine_new(const struct model_config *c, const struct engine_options *o, struct engine **ret,
+    struct err *e) ERR_WARN_UNUSED;
 void engine_free(struct engine *en);
 
 /* Packs p (copied; p may go). Not while engine_run is active. */
 int engine_load(struct engine *en, const struct params *p, struct err *e) ERR_WARN_UNUSED;
 
-/* Runs until the source has nothing and the batch is empty. ERR_LIMIT when a request cannot ever fit
- * (prompt + max_tokens over the context or the cache): the message names the tag. ERR_DATA: not finite. */
-int engine_run(struct engine *en, const struct engine_source *source, struct err *e) ERR_WARN_UNUSED;
+/* Runs until the source has nothing and the batch is empty. ERR_LIMIT when a request cannot ever
+ * fit (prompt + max_tokens over the context or the cache): the message names the tag. ERR_DATA: not
+ * finite. */
+int engine_run(
+    struct engine *en, const struct engine_source *source, struct err *e) ERR_WARN_UNUSED;
 
 /* One group, for commands. Tokens and log-probs are allocated; free with sampled_free. */
-int engine_sample(struct engine *en, const struct sample_request *r, struct sampled **ret, struct err *e)
-    ERR_WARN_UNUSED;
+int engine_sample(struct engine *en, const struct sample_request *r, struct sampled **ret,
+    struct err *e) ERR_WARN_UNUSED;
 void sampled_free(struct sampled *s, uint32_t n);
 
 struct engine_stats {
@@ -88,8 +92,8 @@ struct engine_stats {
 };
 struct engine_stats engine_stats(const struct engine *en);
 
-/* Hash of the outputs of a fixed tiny forward, the exp, log and RoPE tables and a set of GEMM shapes on
- * this isa (DESIGN 8.1). Equal ids: equal bits. */
+/* Hash of the outputs of a fixed tiny forward, the exp, log and RoPE tables and a set of GEMM
+ * shapes on this isa (DESIGN 8.1). Equal ids: equal bits. */
 int numerics_id(const char *isa, struct hash *ret, struct err *e) ERR_WARN_UNUSED;
 
 #endif

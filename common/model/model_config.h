@@ -2,8 +2,8 @@
  *
  * Llama, Qwen2 and Qwen3 checkpoints (Hugging Face keys): RMSNorm, RoPE (half-split), grouped-query
  * attention, SwiGLU, optional QKV bias, optional per-head QK norm, tied or separate output head.
- * Anything a config.json asks for that is not supported here (rope scaling other than default, sliding
- * window in use, other activations, other model types) is refused by name.
+ * Anything a config.json asks for that is not supported here (rope scaling other than default,
+ * sliding window in use, other activations, other model types) is refused by name.
  */
 #ifndef COHORT_MODEL_CONFIG_H
 #define COHORT_MODEL_CONFIG_H
@@ -29,9 +29,9 @@ struct model_config {
 
 /* Checks ranges and divisibility; ERR_DATA naming the key. */
 int model_config_check(const struct model_config *c, struct err *e) ERR_WARN_UNUSED;
-int model_config_parse(const char *json, size_t n, const char *origin, struct model_config *ret, struct err *e)
-    ERR_WARN_UNUSED;
+int model_config_parse(const char *json, size_t n, const char *origin, struct model_config *ret,
+    struct err *e) ERR_WARN_UNUSED;
 void model_config_print(const struct model_config *c, struct buf *out); /* config.json */
-size_t model_config_parameters(const struct model_config *c);            /* count, tied head once */
+size_t model_config_parameters(const struct model_config *c);           /* count, tied head once */
 
 #endif

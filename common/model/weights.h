@@ -1,4 +1,5 @@
-/* weights.h: the packed weights of one version, the only owner of packed forms (DESIGN 8.2, seam 3).
+/* weights.h: the packed weights of one version, the only owner of packed forms (DESIGN 8.2, seam
+ * 3).
  *
  * Made once per version from the parameters, then read-only: any number of engines and training
  * contexts share one set, from any thread.

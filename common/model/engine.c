@@ -1,0 +1,684 @@
+/* engine.c: sampling with continuous batching. See engine.h.
+ *
+ * How it works. A group is opened when its prompt and one completion fit into the cache beside all
+ * that is there; the prompt's pages are reserved. When nothing runs, the newest open group can
+ * therefore always start a completion, so the engine never locks up. Each step forwards the next
+ * PREFILL_ROWS rows of unfinished prompts and one row of every running sequence. Spans are dealt to
+ * threads in contiguous runs of about equal rows; a thread takes its spans through the whole
+ * network, then samples: there is no barrier inside a step and no allocation. When a prompt is
+ * through, the first token of all its completions is sampled from its last row; completions of one
+ * token are finished with that, the others wait for a slot and pages, oldest group first; no group
+ * is opened while others wait.
+ *
+ * What a thread writes in a step: its own activations, pages that its sequences own, and the tokens
+ * of its sequences. Everything else happens between steps on the calling thread.
+ */
+#include "common/model/engine.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/block.h"
+#include "common/model/forward.h"
+#include "common/model/sampler.h"
+#include "common/model/weights.h"
+#include "common/tensor/pool.h"
+
+enum {
+    KV_BYTES_DEFAULT = 256 << 20,
+    BATCH_DEFAULT = 64,
+    BATCH_MAX = 4096,
+    PREFILL_ROWS = 256,  /* prompt rows of one step, all groups together */
+    LOGIT_ROWS = 64,     /* rows whose logits exist at once in a thread */
+    THREAD_ROWS_MIN = 4, /* below it, another thread costs more than it brings */
+};
+
+struct group {
+    struct group *next; /* open groups, oldest first */
+    struct sample_request request;
+    struct kv_seq prompt;
+    size_t own_pages;            /* that one completion may take beyond those it shares */
+    uint32_t prefilled;          /* rows of the prompt; all of them: the first tokens are there */
+    uint32_t started, finished;  /* completions */
+    uint32_t *tokens;            /* owned: n x max_tokens */
+    float *logp;                 /* owned: n x max_tokens */
+    struct sampled *completions; /* owned: n; point into the two above */
+};
+
+/* A running completion: its last token is the next row. */
+struct slot_seq {
+    struct group *group; /* NULL: free */
+    struct sampled *out;
+    uint32_t index; /* in the group */
+    struct kv_seq pages;
+};
+
+/* Who gets the logits of a span's last row: a sequence, or all completions of a group. */
+struct goal {
+    struct group *group;  /* NULL for a part of a prompt that is not its end */
+    struct slot_seq *seq; /* NULL: the group's first tokens */
+};
+
+struct worker {
+    struct acts acts;
+    struct sampler sampler;
+    float *gathered, *z; /* owned: LOGIT_ROWS x hidden, x vocab */
+    size_t first_span, span_count;
+    size_t first_row, rows;
+    const struct group *not_finite; /* first group whose logits were not finite in this step */
+};
+
+struct engine {
+    struct model_config config;
+    struct param_table *table;
+    struct weights *weights; /* NULL until engine_load */
+    struct pool *pool;
+    struct kv kv;
+    uint32_t batch_max;
+    struct worker *workers;
+    struct slot_seq *slots; /* batch_max */
+    uint32_t running;
+    struct group *groups, **groups_end;
+    uint32_t waiting; /* completions of open groups that have no slot yet */
+
+    /* The step: */
+    uint32_t *inputs;
+    struct span *spans; /* rows counted from the worker's first */
+    struct goal *goals;
+    size_t span_count, rows;
+    struct engine_stats stats;
+};
+
+/* ---- life ---- */
+
+static int worker_init(struct engine *en, struct worker *w, const struct ops *ops, struct err *e)
+{
+    const struct model_config *c = &en->config;
+    acts_init(&w->acts, ops, c);
+    sampler_init(&w->sampler, ops, c->vocab);
+    int r = acts_reserve(&w->acts, PREFILL_ROWS + en->batch_max, false, e);
+    if (r < 0)
+        return r;
+    w->gathered =
+        mem_big((size_t)LOGIT_ROWS * ((size_t)c->hidden + c->vocab), sizeof(float), "logits", e);
+    if (!w->gathered)
+        return ERR_FAIL;
+    w->z = w->gathered + (size_t)LOGIT_ROWS * c->hidden;
+    return 0;
+}
+
+/* As many pages as the limit allows, and no more than a full batch could ever use. */
+static int make_pages(struct engine *en, size_t bytes_max, struct err *e)
+{
+    const struct model_config *c = &en->config;
+    size_t layer_floats = attention_kind_of(c)->page_floats(c);
+    size_t page_bytes = layer_floats * c->layers * sizeof(float);
+    size_t pages = (bytes_max > 0 ? bytes_max : KV_BYTES_DEFAULT) / page_bytes;
+    size_t useful = 2 * (size_t)en->batch_max * kv_pages_for(c->context);
+    if (pages == 0)
+        return err_set(e, ERR_CONFIG, "a cache of %zu bytes holds no page, one takes %zu",
+            bytes_max, page_bytes);
+    return kv_init(&en->kv, c->layers, layer_floats, pages < useful ? pages : useful, e);
+}
+
+static int build(struct engine *en, const struct engine_options *o, struct err *e)
+{
+    const struct ops *ops;
+    size_t spans = PREFILL_ROWS + en->batch_max;
+    int r = ops_select(o->isa ? o->isa : "auto", &ops, e);
+    if (r == 0)
+        r = param_table_new(&en->config, &en->table, e);
+    if (r == 0)
+        r = pool_new(o->threads, &en->pool, e);
+    if (r == 0)
+        r = make_pages(en, o->kv_bytes_max, e);
+    if (r < 0)
+        return r;
+    en->inputs = mem_array(spans, sizeof(*en->inputs));
+    en->spans = mem_array(spans, sizeof(*en->spans));
+    en->goals = mem_array(spans, sizeof(*en->goals));
+    en->slots = mem_array(en->batch_max, sizeof(*en->slots));
+    for (uint32_t i = 0; i < en->batch_max; i++)
+        kv_seq_init(&en->slots[i].pages, (uint32_t)kv_pages_for(en->config.context));
+    en->workers = mem_array(o->threads, sizeof(*en->workers));
+    for (unsigned i = 0; i < o->threads && r == 0; i++)
+        r = worker_init(en, &en->workers[i], ops, e);
+    return r;
+}
+
+int engine_new(const struct model_config *c, const struct engine_options *o, struct engine **ret,
+    struct err *e)
+{
+    uint32_t batch_max = o->batch_max > 0 ? o->batch_max : BATCH_DEFAULT;
+    if (batch_max > BATCH_MAX)
+        return err_set(e, ERR_CONFIG, "a batch of %u sequences, at most %d", batch_max, BATCH_MAX);
+    struct engine *en = mem_alloc(sizeof(*en));
+    en->config = *c;
+    en->batch_max = batch_max;
+    en->groups_end = &en->groups;
+    int r = build(en, o, e);
+    if (r < 0) {
+        engine_free(en);
+        return err_ctx(e, "engine");
+    }
+    *ret = en;
+    return 0;
+}
+
+void engine_free(struct engine *en)
+{
+    if (!en)
+        return;
+    assert(!en->groups);
+    for (unsigned i = 0; en->workers && i < pool_threads(en->pool); i++) {
+        acts_done(&en->workers[i].acts);
+        sampler_done(&en->workers[i].sampler);
+        mem_big_free(en->workers[i].gathered);
+    }
+    for (uint32_t i = 0; en->slots && i < en->batch_max; i++)
+        kv_seq_done(&en->slots[i].pages);
+    free(en->workers);
+    free(en->slots);
+    free(en->inputs);
+    free(en->spans);
+    free(en->goals);
+    kv_done(&en->kv);
+    if (en->pool)
+        pool_free(en->pool);
+    weights_free(en->weights);
+    param_table_free(en->table);
+    free(en);
+}
+
+int engine_load(struct engine *en, const struct params *p, struct err *e)
+{
+    assert(!en->groups);
+    if (p->table->floats != en->table->floats)
+        return err_set(e, ERR_FAIL, "parameters of %zu floats, the engine's model has %zu",
+            p->table->floats, en->table->floats);
+    int r = en->weights ? 0 : weights_new(en->table, &en->weights, e);
+    if (r == 0)
+        weights_pack(en->weights, p);
+    return r;
+}
+
+struct engine_stats engine_stats(const struct engine *en)
+{
+    struct engine_stats s = en->stats;
+    s.pages_used = en->kv.used;
+    s.pages_total = en->kv.total;
+    return s;
+}
+
+/* ---- groups ---- */
+
+static size_t own_pages_of(const struct sample_request *r)
+{
+    if (r->params.max_tokens == 1)
+        return 0;
+    /* The last token is never an input. */
+    return kv_pages_for((size_t)r->prompt_len + r->params.max_tokens - 1) - r->prompt_len / KV_PAGE;
+}
+
+static int check_params(const struct engine *en, const struct sample_params *p, struct err *e)
+{
+    if (!(p->temperature >= 0 && isfinite(p->temperature)))
+        return err_set(
+            e, ERR_LIMIT, "temperature is %g, expected 0 or more", (double)p->temperature);
+    if (!(p->top_p > 0 && p->top_p <= 1))
+        return err_set(
+            e, ERR_LIMIT, "top_p is %g, expected above 0 and at most 1", (double)p->top_p);
+    if (!(p->min_p >= 0 && p->min_p <= 1))
+        return err_set(e, ERR_LIMIT, "min_p is %g, expected 0 to 1", (double)p->min_p);
+    if (p->vocab == 0 || p->vocab > en->config.vocab)
+        return err_set(
+            e, ERR_LIMIT, "%u allowed ids, expected 1 to %u", p->vocab, en->config.vocab);
+    if (p->max_tokens == 0)
+        return err_set(e, ERR_LIMIT, "max_tokens is 0");
+    return 0;
+}
+
+/* Whether the request could run if it were alone. */
+static int check_request(const struct engine *en, const struct sample_request *r, struct err *e)
+{
+    const struct model_config *c = &en->config;
+    int code = check_params(en, &r->params, e);
+    if (code < 0)
+        return code;
+    if (r->prompt_len == 0 || r->n == 0)
+        return err_set(e, ERR_LIMIT, "%u prompt tokens and %u completions, at least one of each",
+            r->prompt_len, r->n);
+    if ((uint64_t)r->prompt_len + r->params.max_tokens > c->context)
+        return err_set(e, ERR_LIMIT, "a prompt of %u and %u more tokens are over the context of %u",
+            r->prompt_len, r->params.max_tokens, c->context);
+    for (uint32_t i = 0; i < r->prompt_len; i++) {
+        if (r->prompt[i] >= c->vocab)
+            return err_set(e, ERR_LIMIT, "prompt token %u is id %u, expected below %u", i,
+                r->prompt[i], c->vocab);
+    }
+    size_t pages = kv_pages_for(r->prompt_len) + own_pages_of(r);
+    if (pages > en->kv.total)
+        return err_set(e, ERR_LIMIT,
+            "a prompt of %u and %u more tokens take %zu pages, the cache has %zu", r->prompt_len,
+            r->params.max_tokens, pages, en->kv.total);
+    return 0;
+}
+
+static void group_free(struct group *g)
+{
+    kv_seq_done(&g->prompt);
+    free(g->completions);
+    mem_big_free(g->tokens);
+    mem_big_free(g->logp);
+    free(g);
+}
+
+static int group_new(const struct sample_request *r, struct group **ret, struct err *e)
+{
+    struct group *g = mem_alloc(sizeof(*g));
+    size_t max = r->params.max_tokens;
+    g->request = *r;
+    g->own_pages = own_pages_of(r);
+    kv_seq_init(&g->prompt, (uint32_t)kv_pages_for(r->prompt_len));
+    g->completions = mem_array(r->n, sizeof(*g->completions));
+    g->tokens = mem_big(r->n * max, sizeof(uint32_t), "tokens", e);
+    g->logp = mem_big(r->n * max, sizeof(float), "log-probabilities", e);
+    if (!g->tokens || !g->logp) {
+        group_free(g);
+        return ERR_FAIL;
+    }
+    for (uint32_t i = 0; i < r->n; i++)
+        g->completions[i] =
+            (struct sampled){.tokens = g->tokens + i * max, .logp = g->logp + i * max};
+    *ret = g;
+    return 0;
+}
+
+/* Takes g out of the list with all it holds. */
+static void close_group(struct engine *en, struct group *g)
+{
+    struct group **at = &en->groups;
+    while (*at != g)
+        at = &(*at)->next;
+    *at = g->next;
+    if (en->groups_end == &g->next)
+        en->groups_end = at;
+    for (uint32_t i = 0; i < en->batch_max; i++) {
+        struct slot_seq *s = &en->slots[i];
+        if (s->group == g) {
+            kv_release(&en->kv, &s->pages);
+            s->group = NULL;
+            en->running--;
+        }
+    }
+    en->waiting -= g->request.n - g->started;
+    kv_release(&en->kv, &g->prompt);
+    group_free(g);
+}
+
+static void open_group(struct engine *en, struct group *g)
+{
+    *en->groups_end = g;
+    en->groups_end = &g->next;
+    en->waiting += g->request.n;
+}
+
+static void drop_cancelled(
+    struct engine *en, const struct engine_source *source, struct group **pending)
+{
+    for (struct group *g = en->groups, *next; g && source->cancelled; g = next) {
+        next = g->next;
+        if (source->cancelled(source->arg, g->request.tag))
+            close_group(en, g);
+    }
+    if (*pending && source->cancelled && source->cancelled(source->arg, (*pending)->request.tag))
+        group_free(steal(pending));
+}
+
+/* Opens groups while the batch has room beyond what open groups will fill. *pending holds a request
+ * that was taken from the source and must wait for pages. */
+static int admit(
+    struct engine *en, const struct engine_source *source, struct group **pending, struct err *e)
+{
+    while (en->running + en->waiting < en->batch_max) {
+        if (!*pending) {
+            struct sample_request r;
+            if (!source->next(source->arg, &r))
+                return 0;
+            int code = check_request(en, &r, e);
+            if (code == 0)
+                code = group_new(&r, pending, e);
+            if (code < 0)
+                return err_ctx(e, "request %llu", (unsigned long long)r.tag);
+        }
+        size_t prompt_pages = kv_pages_for((*pending)->request.prompt_len);
+        if (kv_room(&en->kv) < prompt_pages + (*pending)->own_pages)
+            return 0;
+        bool fits = kv_reserve(&en->kv, &(*pending)->prompt, prompt_pages);
+        assert(fits);
+        open_group(en, steal(pending));
+    }
+    return 0;
+}
+
+/* ---- completions ---- */
+
+static bool is_stop(const struct sample_params *p, uint32_t id)
+{
+    for (uint32_t i = 0; i < p->stop_count; i++) {
+        if (p->stop[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the last token ends the completion; records why. */
+static bool is_over(const struct group *g, struct sampled *c)
+{
+    if (is_stop(&g->request.params, c->tokens[c->len - 1]))
+        c->stop = STOP_EOS;
+    else if (c->len == g->request.params.max_tokens)
+        c->stop = STOP_LENGTH;
+    else
+        return false;
+    return true;
+}
+
+static struct slot_seq *free_slot(struct engine *en)
+{
+    for (uint32_t i = 0; i < en->batch_max && en->running < en->batch_max; i++) {
+        if (!en->slots[i].group)
+            return &en->slots[i];
+    }
+    return NULL;
+}
+
+/* Starts the group's next completion, or finishes it when its first token was its last. False when
+ * it must wait for a slot or for pages. */
+static bool start_completion(struct engine *en, struct group *g)
+{
+    struct sampled *c = &g->completions[g->started];
+    if (is_over(g, c)) {
+        g->finished++;
+    } else {
+        struct slot_seq *s = free_slot(en);
+        if (!s || !kv_reserve(&en->kv, &s->pages, g->own_pages))
+            return false;
+        kv_fork(&en->kv, &s->pages, &g->prompt, g->request.prompt_len);
+        s->group = g;
+        s->out = c;
+        s->index = g->started;
+        en->running++;
+    }
+    g->started++;
+    en->waiting--;
+    return true;
+}
+
+/* Starts what can be started, oldest group first; false when a completion had to be left waiting.
+ */
+static bool start_waiting(struct engine *en)
+{
+    bool all = true;
+    for (struct group *g = en->groups; g; g = g->next) {
+        if (g->prefilled < g->request.prompt_len)
+            continue;
+        while (g->started < g->request.n && start_completion(en, g))
+            ;
+        all = all && g->started == g->request.n;
+    }
+    return all;
+}
+
+static void end_completions(struct engine *en)
+{
+    for (uint32_t i = 0; i < en->batch_max; i++) {
+        struct slot_seq *s = &en->slots[i];
+        if (!s->group || !is_over(s->group, s->out))
+            continue;
+        s->group->finished++;
+        kv_release(&en->kv, &s->pages);
+        s->group = NULL;
+        en->running--;
+    }
+}
+
+static void deliver(struct engine *en, const struct engine_source *source)
+{
+    for (struct group *g = en->groups, *next; g; g = next) {
+        next = g->next;
+        if (g->finished < g->request.n)
+            continue;
+        source->done(source->arg, g->request.tag, g->completions, g->request.n);
+        close_group(en, g);
+    }
+}
+
+/* ---- a step ---- */
+
+static void add_span(struct engine *en, struct span span, const uint32_t *tokens, struct goal goal)
+{
+    memcpy(en->inputs + en->rows, tokens, span.rows * sizeof(*tokens));
+    en->spans[en->span_count] = span;
+    en->goals[en->span_count++] = goal;
+    en->rows += span.rows;
+}
+
+/* The next rows of each unfinished prompt, within PREFILL_ROWS for all of them. */
+static void add_prompts(struct engine *en)
+{
+    size_t left = PREFILL_ROWS;
+    for (struct group *g = en->groups; g && left > 0; g = g->next) {
+        size_t rows = g->request.prompt_len - g->prefilled;
+        if (rows == 0)
+            continue;
+        bool last = rows <= left;
+        rows = last ? rows : left;
+        kv_extend(&en->kv, &g->prompt, g->prefilled + rows);
+        add_span(en, (struct span){.rows = rows, .pos0 = g->prefilled, .pages = g->prompt.pages},
+            g->request.prompt + g->prefilled, (struct goal){.group = last ? g : NULL});
+        g->prefilled += (uint32_t)rows;
+        left -= rows;
+        en->stats.tokens_prefilled += rows;
+    }
+}
+
+static void add_running(struct engine *en)
+{
+    for (uint32_t i = 0; i < en->batch_max; i++) {
+        struct slot_seq *s = &en->slots[i];
+        if (!s->group)
+            continue;
+        size_t pos = s->group->request.prompt_len + s->out->len - 1;
+        kv_extend(&en->kv, &s->pages, pos + 1);
+        add_span(en, (struct span){.rows = 1, .pos0 = pos, .pages = s->pages.pages},
+            &s->out->tokens[s->out->len - 1], (struct goal){.group = s->group, .seq = s});
+    }
+}
+
+/* Deals the spans to workers, in order; returns how many workers have some. */
+static size_t deal(struct engine *en)
+{
+    size_t workers = en->rows / THREAD_ROWS_MIN, span = 0, row = 0;
+    if (workers > pool_threads(en->pool))
+        workers = pool_threads(en->pool);
+    if (workers == 0)
+        workers = 1;
+    for (size_t i = 0; i < workers; i++) {
+        struct worker *w = &en->workers[i];
+        size_t target = (en->rows - row + workers - i - 1) / (workers - i);
+        w->first_span = span;
+        w->first_row = row;
+        w->rows = 0;
+        w->not_finite = NULL;
+        for (; span < en->span_count && w->rows < target; span++) {
+            en->spans[span].row0 = w->rows;
+            w->rows += en->spans[span].rows;
+        }
+        w->span_count = span - w->first_span;
+        row += w->rows;
+    }
+    return workers;
+}
+
+static void sample_token(struct worker *w, const struct group *g, uint32_t index, const float *z)
+{
+    struct sampled *c = &g->completions[index];
+    struct rng_key key = g->request.key;
+    key.completion = index;
+    float *logp = &c->logp[c->len];
+    c->tokens[c->len] =
+        sampler_pick(&w->sampler, &g->request.params, z, rng_uniform(&key, c->len), logp);
+    if (!isfinite(*logp) && !w->not_finite)
+        w->not_finite = g;
+    c->len++;
+}
+
+static void sample_goal(struct worker *w, const struct goal *goal, const float *z)
+{
+    if (goal->seq) {
+        sample_token(w, goal->group, goal->seq->index, z);
+        return;
+    }
+    for (uint32_t i = 0; i < goal->group->request.n; i++)
+        sample_token(w, goal->group, i, z);
+}
+
+/* One worker's part of a step: forward, then logits and tokens for LOGIT_ROWS goals at a time. */
+static void run_worker(void *arg, size_t task, unsigned thread)
+{
+    (void)thread;
+    struct engine *en = arg;
+    struct worker *w = &en->workers[task];
+    size_t C = en->config.hidden, V = en->config.vocab;
+    struct batch b = {.tokens = en->inputs + w->first_row,
+        .spans = en->spans + w->first_span,
+        .rows = w->rows,
+        .span_count = w->span_count};
+    const struct goal *waiting[LOGIT_ROWS];
+    size_t n = 0;
+    model_forward(&w->acts, en->weights, &en->kv, &b, 0);
+    for (size_t i = 0; i < b.span_count; i++) {
+        const struct goal *goal = &en->goals[w->first_span + i];
+        if (goal->group) {
+            const float *last = w->acts.hidden + (b.spans[i].row0 + b.spans[i].rows - 1) * C;
+            memcpy(w->gathered + n * C, last, C * sizeof(float));
+            waiting[n++] = goal;
+        }
+        if (n == LOGIT_ROWS || (n > 0 && i + 1 == b.span_count)) {
+            model_logits(&w->acts, en->weights, w->z, w->gathered, n);
+            for (size_t k = 0; k < n; k++)
+                sample_goal(w, waiting[k], w->z + k * V);
+            n = 0;
+        }
+    }
+}
+
+static int step(struct engine *en, struct err *e)
+{
+    en->span_count = en->rows = 0;
+    add_prompts(en);
+    add_running(en);
+    assert(en->rows > 0);
+    size_t workers = deal(en);
+    pool_run(en->pool, workers, run_worker, en);
+    en->stats.decode_steps++;
+    for (size_t i = 0; i < workers; i++) {
+        const struct group *g = en->workers[i].not_finite;
+        if (g)
+            return err_set(e, ERR_DATA, "request %llu: a log-probability is not finite",
+                (unsigned long long)g->request.tag);
+    }
+    for (size_t i = 0; i < en->span_count; i++) {
+        const struct goal *goal = &en->goals[i];
+        if (goal->group)
+            en->stats.tokens_sampled += goal->seq ? 1 : goal->group->request.n;
+    }
+    end_completions(en);
+    return 0;
+}
+
+static int run(
+    struct engine *en, const struct engine_source *source, struct group **pending, struct err *e)
+{
+    for (;;) {
+        drop_cancelled(en, source, pending);
+        bool none_waits = start_waiting(en);
+        deliver(en, source);
+        int r = none_waits ? admit(en, source, pending, e) : 0;
+        if (r < 0)
+            return r;
+        if (!en->groups)
+            return 0;
+        r = step(en, e);
+        if (r < 0)
+            return r;
+    }
+}
+
+int engine_run(struct engine *en, const struct engine_source *source, struct err *e)
+{
+    if (!en->weights)
+        return err_set(e, ERR_FAIL, "the engine has no weights yet");
+    struct group *pending = NULL;
+    int r = run(en, source, &pending, e);
+    if (pending)
+        group_free(pending);
+    while (en->groups)
+        close_group(en, en->groups);
+    assert(en->kv.used == 0 && en->kv.reserved == 0);
+    return r;
+}
+
+/* ---- one group ---- */
+
+struct single {
+    const struct sample_request *request; /* NULL once taken */
+    struct sampled *ret;
+};
+
+static bool single_next(void *arg, struct sample_request *ret)
+{
+    struct single *s = arg;
+    if (!s->request)
+        return false;
+    *ret = *s->request;
+    s->request = NULL;
+    return true;
+}
+
+static void single_done(void *arg, uint64_t tag, const struct sampled *completions, uint32_t n)
+{
+    (void)tag;
+    struct single *s = arg;
+    s->ret = mem_array(n, sizeof(*s->ret));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sampled *c = &completions[i];
+        s->ret[i] = *c;
+        s->ret[i].tokens = mem_dup(c->tokens, c->len * sizeof(*c->tokens));
+        s->ret[i].logp = mem_dup(c->logp, c->len * sizeof(*c->logp));
+    }
+}
+
+int engine_sample(
+    struct engine *en, const struct sample_request *r, struct sampled **ret, struct err *e)
+{
+    struct single s = {.request = r};
+    struct engine_source source = {.next = single_next, .done = single_done, .arg = &s};
+    int code = engine_run(en, &source, e);
+    if (code == 0)
+        *ret = s.ret;
+    return code;
+}
+
+void sampled_free(struct sampled *s, uint32_t n)
+{
+    for (uint32_t i = 0; s && i < n; i++) {
+        free(s[i].tokens);
+        free(s[i].logp);
+    }
+    free(s);
+}

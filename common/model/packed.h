@@ -1,0 +1,106 @@
+/* packed.h: what lies inside struct weights, for the model's own files.
+ *
+ * struct weight is one linear layer: its packed form for the forward, and where its parameters lie
+ * in the flat block for the backward. Nobody but op_linear reads the packed form, so that other
+ * forms (bf16, int8) can come in here alone.
+ */
+#ifndef COHORT_MODEL_PACKED_H
+#define COHORT_MODEL_PACKED_H
+
+#include <stddef.h>
+
+#include "common/model/params.h"
+#include "common/tensor/ops.h"
+
+struct weight {
+    const float *packed; /* borrowed from struct weights, as all pointers below */
+    const float *bias;   /* NULL: none */
+    size_t N, K;
+    size_t offset, bias_offset; /* of the parameters in the flat block */
+};
+
+struct norm_weight {
+    const float *g; /* NULL: this model has no such norm */
+    size_t C;
+    size_t offset;
+};
+
+struct attention_weights {
+    struct norm_weight norm, q_norm, k_norm;
+    struct weight q, k, v, o;
+};
+
+struct ffn_weights {
+    struct norm_weight norm;
+    struct weight gate, up, down;
+};
+
+struct layer_weights {
+    struct attention_weights attention;
+    struct ffn_weights ffn;
+};
+
+/* One tensor that weights_pack copies: packed (N x K) or as it is (K = 0). */
+struct slot {
+    float *dest;
+    size_t offset, N, K;
+};
+
+struct weights {
+    const struct param_table *table; /* borrowed */
+    float *block;                    /* owned: all packed and plain copies, then the RoPE tables */
+    size_t used;                     /* floats of it */
+    struct slot *slots;              /* owned */
+    size_t slot_count;
+    struct layer_weights *layers; /* owned */
+    struct norm_weight final_norm;
+    struct weight head;
+    const float *embed; /* vocab x hidden */
+    size_t embed_offset;
+    float *rope_cos, *rope_sin; /* context x head_dim/2 */
+};
+
+/* Binding, for the kinds: finds PREFIX NAME.weight (and NAME.bias, when the table has it) and gives
+ * it room in the block. An absent norm stays NULL. */
+void weights_bind_linear(
+    struct weights *w, struct weight *ret, const char *prefix, const char *name);
+void weights_bind_norm(
+    struct weights *w, struct norm_weight *ret, const char *prefix, const char *name);
+
+/* The parameters and where their gradients are added: both in the layout of the table. */
+struct gradient {
+    const float *params;
+    float *grads;
+};
+
+/* y = x W^T + b: T x N from T x K. */
+static inline void op_linear(
+    const struct ops *ops, float *y, const float *x, const struct weight *w, size_t T)
+{
+    ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+}
+
+/* dx = dy W, or dx += dy W; the gradients of W and b are added. */
+static inline void op_linear_bwd(float *dx, const struct gradient *g, const float *dy,
+    const float *x, const struct weight *w, size_t T, int accumulate)
+{
+    float *db = w->bias ? g->grads + w->bias_offset : NULL;
+    ops_gemm_dw(g->grads + w->offset, db, dy, w->N, x, w->K, T, w->N, w->K);
+    ops_gemm_dx(dx, w->K, dy, w->N, g->params + w->offset, T, w->N, w->K, accumulate);
+}
+
+/* y = norm(x) over T rows of w->C; rstd may be NULL. */
+static inline void op_norm(const struct ops *ops, float *y, float *rstd, const float *x,
+    const struct norm_weight *w, size_t T, float eps)
+{
+    ops->rmsnorm(y, w->C, rstd, x, w->C, w->g, T, w->C, eps);
+}
+
+/* dx += ..., and the gradient of g is added. */
+static inline void op_norm_bwd(const struct ops *ops, float *dx, const struct gradient *g,
+    const float *dy, const float *x, const float *rstd, const struct norm_weight *w, size_t T)
+{
+    ops->rmsnorm_bwd(dx, w->C, g->grads + w->offset, dy, w->C, x, w->C, rstd, w->g, T, w->C);
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* weights.c: see weights.h and packed.h. Binding walks the model once and hands out room in one
+ * block; packing then only copies. */
+#include "common/model/weights.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/block.h"
+#include "common/model/packed.h"
+
+enum { FLOAT_ALIGN = 16, NAME_MAX_BYTES = 128 };
+
+static size_t aligned(size_t floats)
+{
+    return (floats + FLOAT_ALIGN - 1) / FLOAT_ALIGN * FLOAT_ALIGN;
+}
+
+static float *room(struct weights *w, size_t floats)
+{
+    float *p = w->block + w->used;
+    w->used += aligned(floats);
+    return p;
+}
+
+static const struct param *find(
+    const struct weights *w, const char *prefix, const char *name, const char *suffix)
+{
+    char full[NAME_MAX_BYTES];
+    snprintf(full, sizeof(full), "%s%s%s", prefix, name, suffix);
+    return param_find(w->table, full);
+}
+
+static float *add_slot(struct weights *w, const struct param *p, size_t N, size_t K)
+{
+    float *dest = room(w, K > 0 ? ops_packed_floats(N, K) : N);
+    w->slots = mem_grow(w->slots, w->slot_count + 1, sizeof(*w->slots));
+    w->slots[w->slot_count++] = (struct slot){.dest = dest, .offset = p->offset, .N = N, .K = K};
+    return dest;
+}
+
+void weights_bind_linear(
+    struct weights *w, struct weight *ret, const char *prefix, const char *name)
+{
+    const struct param *p = find(w, prefix, name, ".weight");
+    const struct param *bias = find(w, prefix, name, ".bias");
+    assert(p && p->rank == 2);
+    ret->N = p->shape[0];
+    ret->K = p->shape[1];
+    ret->offset = p->offset;
+    ret->packed = add_slot(w, p, ret->N, ret->K);
+    if (bias) {
+        ret->bias_offset = bias->offset;
+        ret->bias = add_slot(w, bias, ret->N, 0);
+    }
+}
+
+void weights_bind_norm(
+    struct weights *w, struct norm_weight *ret, const char *prefix, const char *name)
+{
+    const struct param *p = find(w, prefix, name, ".weight");
+    if (!p)
+        return;
+    ret->C = p->count;
+    ret->offset = p->offset;
+    ret->g = add_slot(w, p, p->count, 0);
+}
+
+/* Room for everything: each matrix packed, each vector plain, and the embedding both ways. */
+static size_t block_floats(const struct param_table *t)
+{
+    const struct model_config *c = &t->config;
+    size_t n =
+        aligned((size_t)c->vocab * c->hidden) + 2 * aligned((size_t)c->context * c->head_dim / 2);
+    for (size_t i = 0; i < t->param_count; i++) {
+        const struct param *p = &t->params[i];
+        n += aligned(p->rank == 2 ? ops_packed_floats(p->shape[0], p->shape[1]) : p->count);
+    }
+    return n;
+}
+
+static void bind(struct weights *w)
+{
+    const struct model_config *c = &w->table->config;
+    const struct param *embed = param_find(w->table, "model.embed_tokens.weight");
+    assert(embed);
+    w->embed = add_slot(w, embed, embed->count, 0);
+    w->embed_offset = embed->offset;
+    for (uint32_t layer = 0; layer < c->layers; layer++) {
+        char prefix[64];
+        snprintf(prefix, sizeof(prefix), "model.layers.%u.", layer);
+        attention_kind_of(c)->bind(w, prefix, &w->layers[layer]);
+        ffn_kind_of(c)->bind(w, prefix, &w->layers[layer]);
+    }
+    weights_bind_norm(w, &w->final_norm, "model.", "norm");
+    if (c->tied)
+        weights_bind_linear(w, &w->head, "model.", "embed_tokens");
+    else
+        weights_bind_linear(w, &w->head, "", "lm_head");
+    w->rope_cos = room(w, (size_t)c->context * c->head_dim / 2);
+    w->rope_sin = room(w, (size_t)c->context * c->head_dim / 2);
+}
+
+int weights_new(const struct param_table *t, struct weights **ret, struct err *e)
+{
+    const struct model_config *c = &t->config;
+    size_t floats = block_floats(t);
+    float *block = mem_big(floats, sizeof(float), "packed weights", e);
+    if (!block)
+        return ERR_FAIL;
+    struct weights *w = mem_alloc(sizeof(*w));
+    w->table = t;
+    w->block = block;
+    w->layers = mem_array(c->layers, sizeof(*w->layers));
+    bind(w);
+    assert(w->used <= floats);
+    ops_rope_table(w->rope_cos, w->rope_sin, c->context, c->head_dim, c->rope_theta);
+    *ret = w;
+    return 0;
+}
+
+void weights_free(struct weights *w)
+{
+    if (!w)
+        return;
+    mem_big_free(w->block);
+    free(w->slots);
+    free(w->layers);
+    free(w);
+}
+
+void weights_pack(struct weights *w, const struct params *p)
+{
+    for (size_t i = 0; i < w->slot_count; i++) {
+        const struct slot *s = &w->slots[i];
+        if (s->K > 0)
+            ops_pack(s->dest, p->data + s->offset, s->N, s->K);
+        else
+            memcpy(s->dest, p->data + s->offset, s->N * sizeof(float));
+    }
+}
