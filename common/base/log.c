@@ -1,6 +1,7 @@
 /* log.c: one event, one line, one write(2); and the one escaping function. */
 #include "common/base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -10,8 +11,9 @@
 
 enum {
     LOG_LINE_BYTES_MAX = 4096, /* PIPE_BUF: a write of this size to a pipe is never mixed up */
-    LOG_TAIL_BYTES = 8,        /* kept free for "...", a closing quote and the newline */
+    LOG_TAIL_BYTES = 12,       /* kept free for "...", a closing quote, " cut=1" and the newline */
     LOG_DAEMON_BYTES_MAX = 65,
+    LOG_FIELD_ROOM = 64,      /* any number, or the beginning of a text */
     ESCAPE_BYTES_MAX = 4 * 4, /* the longest unit: four bytes as \xHH each */
 };
 
@@ -114,17 +116,30 @@ void text_escape(struct buf *out, const void *s, size_t n)
 struct line {
     char text[LOG_LINE_BYTES_MAX];
     size_t len;
+    bool cut; /* full: whatever else comes is left out */
 };
 
 static size_t line_room(const struct line *l)
 {
-    return sizeof(l->text) - LOG_TAIL_BYTES - l->len;
+    const size_t full = sizeof(l->text) - LOG_TAIL_BYTES;
+    return l->cut || l->len >= full ? 0 : full - l->len;
 }
 
 static void line_put(struct line *l, const char *s, size_t n)
 {
-    if (n > line_room(l))
-        n = line_room(l);
+    if (n > line_room(l)) {
+        l->cut = true;
+        return;
+    }
+    memcpy(l->text + l->len, s, n);
+    l->len += n;
+}
+
+/* Into the room that is kept for the end of a line. */
+static void line_put_tail(struct line *l, const char *s)
+{
+    size_t n = strlen(s);
+    assert(n <= sizeof(l->text) - l->len);
     memcpy(l->text + l->len, s, n);
     l->len += n;
 }
@@ -155,14 +170,16 @@ static void line_put_value(struct line *l, const char *s)
     bool quoted = !is_word(s);
     if (quoted)
         line_put(l, "\"", 1);
+    if (l->cut)
+        return;
     while (n > 0) {
         char unit[ESCAPE_BYTES_MAX] = "\\\"";
         size_t unit_bytes = 2, used = 1;
         if (*p != '"')
             used = escape_unit(p, n, unit, &unit_bytes);
         if (unit_bytes > line_room(l)) {
-            memcpy(l->text + l->len, "...", 3); /* the tail has room for it */
-            l->len += 3;
+            l->cut = true;
+            line_put_tail(l, "...");
             break;
         }
         line_put(l, unit, unit_bytes);
@@ -170,7 +187,7 @@ static void line_put_value(struct line *l, const char *s)
         n -= used;
     }
     if (quoted)
-        l->text[l->len++] = '"';
+        line_put_tail(l, "\"");
 }
 
 static void line_put_field(struct line *l, const struct log_field *f)
@@ -210,13 +227,12 @@ static void line_put_time(struct line *l)
     line_puts(l, text);
 }
 
-/* Fields that find no room are left out whole, and the line says so. */
+/* A field that may find no room is left out whole, with those after it. */
 static void line_put_fields(struct line *l, const struct log_field *fields)
 {
-    static const char mark[] = " cut=1";
     for (const struct log_field *f = fields; f->type != LOG_TYPE_END; f++) {
-        if (line_room(l) < strlen(f->key) + 64) {
-            line_put(l, mark, sizeof(mark) - 1);
+        if (line_room(l) < strlen(f->key) + LOG_FIELD_ROOM) {
+            l->cut = true;
             return;
         }
         line_put_field(l, f);
@@ -231,6 +247,7 @@ void log_write(
     int saved = errno; /* a log line must not change the error that its caller looks at next */
     struct line l;
     l.len = 0;
+    l.cut = false;
     line_put_time(&l);
     line_puts(&l, " level=");
     line_puts(&l, level_names[level]);
@@ -243,7 +260,7 @@ void log_write(
     line_puts(&l, " msg=");
     line_put_value(&l, msg);
     line_put_fields(&l, fields);
-    l.text[l.len++] = '\n';
+    line_put_tail(&l, l.cut ? " cut=1\n" : "\n");
     ssize_t n;
     do {
         n = write(STDERR_FILENO, l.text, l.len);

@@ -90,7 +90,7 @@ void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e)
             item_bytes);
         return NULL;
     }
-    bytes = (bytes + BIG_ALIGN) / BIG_ALIGN * BIG_ALIGN; /* at least one line, whole lines */
+    bytes = bytes > 0 ? (bytes + BIG_ALIGN - 1) / BIG_ALIGN * BIG_ALIGN : BIG_ALIGN;
     void *p = aligned_alloc(BIG_ALIGN, bytes);
     if (p == NULL) {
         err_set(e, ERR_FAIL, "%s: no memory for %zu MiB", what, (bytes + (1 << 20) - 1) >> 20);
@@ -157,15 +157,19 @@ void buf_puts(struct buf *b, const char *s)
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+    enum { GUESS = 200 }; /* most texts are shorter, and then formatted once */
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    /* vsnprintf writes its NUL at the place that buf_extend keeps for it. */
+    char *p = (char *)buf_extend(b, GUESS);
+    int n = vsnprintf(p, GUESS + 1, fmt, ap);
     va_end(ap);
     assert(n >= 0);
-    /* vsnprintf writes its NUL at the place that buf_extend keeps for it. */
-    char *p = (char *)buf_extend(b, (size_t)n);
-    (void)vsnprintf(p, (size_t)n + 1, fmt, again);
+    b->len -= GUESS;
+    p = (char *)buf_extend(b, (size_t)n);
+    if (n > GUESS)
+        (void)vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);
 }
 

@@ -130,7 +130,7 @@ static double ratio_of_polynomials(const double top[8], const double bottom[8], 
 /* Quantile of the standard normal distribution, 0 < p < 1: algorithm AS 241, PPND16 (Wichura,
  * Applied Statistics 37, 1988), relative accuracy about 1e-16. sqrt is exactly rounded by IEEE 754.
  */
-static double normal_quantile(double p)
+double rng_normal_quantile(double p)
 {
     static const double middle_top[8] = {3.3871328727963666080e0, 1.3314166789178437745e2,
         1.9715909503065514427e3, 1.3731693765509461125e4, 4.5921953931549871457e4,
@@ -162,7 +162,7 @@ static double normal_quantile(double p)
 double rng_normal(struct rng *r)
 {
     /* The middles of 2^52 equal slices: never 0 or 1, and exact in a double. */
-    return normal_quantile(((double)(rng_next(r) >> 12) + 0.5) * 0x1p-52);
+    return rng_normal_quantile(((double)(rng_next(r) >> 12) + 0.5) * 0x1p-52);
 }
 
 /* A Feistel network over the 2 * half_bits bits that hold 0..n-1. A value outside walks on along

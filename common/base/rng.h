@@ -40,6 +40,7 @@ uint64_t rng_next(struct rng *r);
 double rng_next_uniform(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t n); /* unbiased, n > 0 */
 double rng_normal(struct rng *r);              /* standard normal, same bits on every build */
+double rng_normal_quantile(double p);          /* 0 < p < 1; what rng_normal is made of */
 
 /* Position of i in a keyed pseudo-random permutation of 0..n-1; i < n. O(1) memory (Feistel network
  * with cycle walking). */
