@@ -25,8 +25,8 @@ struct entries {
 };
 
 struct config {
-    const struct option *table; /* borrowed */
-    struct section *sections;   /* owned */
+    const struct config_option *table; /* borrowed */
+    struct section *sections;          /* owned */
     size_t section_count;
     struct entries values; /* after config_check: section by section, in the order of the table */
     struct entries kinds;  /* the defaults of each "kind *", for sections that do not exist */
@@ -39,7 +39,7 @@ struct place {
     unsigned line;    /* 0: no lines there */
 };
 
-struct config *config_new(const struct option *table)
+struct config *config_new(const struct config_option *table)
 {
     struct config *c = mem_alloc(sizeof(*c));
     c->table = table;
@@ -80,7 +80,7 @@ static struct entry *entries_push(struct entries *list, struct config_value valu
 }
 
 static struct entry *entries_find(
-    const struct entries *list, const char *section, const struct option *o)
+    const struct entries *list, const char *section, const struct config_option *o)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct config_value *v = &list->items[i].value;
@@ -105,19 +105,19 @@ static bool kind_matches(const char *kind, const char *section)
     return strncmp(kind, section, n) == 0 && section[n] != '\0';
 }
 
-static const struct option *option_find(
-    const struct option *table, const char *section, const char *key)
+static const struct config_option *option_find(
+    const struct config_option *table, const char *section, const char *key)
 {
-    for (const struct option *o = table; o->section != NULL; o++) {
+    for (const struct config_option *o = table; o->section != NULL; o++) {
         if (strcmp(o->key, key) == 0 && kind_matches(o->section, section))
             return o;
     }
     return NULL;
 }
 
-static const char *kind_find(const struct option *table, const char *section)
+static const char *kind_find(const struct config_option *table, const char *section)
 {
-    for (const struct option *o = table; o->section != NULL; o++) {
+    for (const struct config_option *o = table; o->section != NULL; o++) {
         if (kind_matches(o->section, section))
             return o->section;
     }
@@ -151,11 +151,11 @@ static const char *show(struct buf *b, const char *s, size_t n)
 }
 
 /* The table's section that is most like this one, as people write it: "[stage NAME]". */
-static void nearest_section(const struct option *table, const char *section, struct buf *out)
+static void nearest_section(const struct config_option *table, const char *section, struct buf *out)
 {
     unsigned best = UINT32_MAX;
     buf_puts(out, "none");
-    for (const struct option *o = table; o->section != NULL; o++) {
+    for (const struct config_option *o = table; o->section != NULL; o++) {
         bool named = is_named_kind(o->section);
         int kind_len = (int)(strlen(o->section) - (named ? 2 : 0));
         const char *name = strchr(section, ' ');
@@ -170,11 +170,12 @@ static void nearest_section(const struct option *table, const char *section, str
     }
 }
 
-static const char *nearest_key(const struct option *table, const char *section, const char *key)
+static const char *nearest_key(
+    const struct config_option *table, const char *section, const char *key)
 {
     const char *found = "";
     unsigned best = UINT32_MAX;
-    for (const struct option *o = table; o->section != NULL; o++) {
+    for (const struct config_option *o = table; o->section != NULL; o++) {
         unsigned distance = option_name_distance(key, o->key);
         if (distance < best && kind_matches(o->section, section)) {
             best = distance;
@@ -237,7 +238,7 @@ static int unknown_section(const struct config *c, const char *name, struct plac
 static int add_value(struct config *c, const char *section, const char *key, const char *text,
     struct place at, bool replace, struct err *e)
 {
-    const struct option *o = option_find(c->table, section, key);
+    const struct config_option *o = option_find(c->table, section, key);
     if (o == NULL)
         return refuse(e, at, "unknown key '%s' in section [%s]; the nearest known is '%s'", key,
             section, nearest_key(c->table, section, key));
@@ -382,7 +383,7 @@ int config_set(struct config *c, const char *assignment, struct err *e)
 }
 
 /* Moves the section's value for o to list, or makes it from the default, and parses it. */
-static int complete_value(struct config *c, const struct section *s, const struct option *o,
+static int complete_value(struct config *c, const struct section *s, const struct config_option *o,
     struct entries *list, struct err *e)
 {
     struct entry *given = entries_find(&c->values, s->name, o);
@@ -408,7 +409,7 @@ static int complete_value(struct config *c, const struct section *s, const struc
 /* A value that must be given has no default: it reads as zero and empty. */
 static int add_kind_defaults(struct config *c, struct err *e)
 {
-    for (const struct option *o = c->table; o->section != NULL; o++) {
+    for (const struct config_option *o = c->table; o->section != NULL; o++) {
         if (!is_named_kind(o->section))
             continue;
         struct entry *entry =
@@ -426,7 +427,7 @@ static int add_kind_defaults(struct config *c, struct err *e)
 int config_check(struct config *c, struct err *e)
 {
     assert(!c->checked);
-    for (const struct option *o = c->table; o->section != NULL; o++) {
+    for (const struct config_option *o = c->table; o->section != NULL; o++) {
         if (!is_named_kind(o->section))
             (void)section_add(c, o->section, o->section);
     }
@@ -434,7 +435,7 @@ int config_check(struct config *c, struct err *e)
     int r = 0;
     for (size_t i = 0; r == 0 && i < c->section_count; i++) {
         const struct section *s = &c->sections[i];
-        for (const struct option *o = c->table; r == 0 && o->section != NULL; o++) {
+        for (const struct config_option *o = c->table; r == 0 && o->section != NULL; o++) {
             if (strcmp(o->section, s->kind) == 0)
                 r = complete_value(c, s, o, &complete, e);
         }
@@ -450,7 +451,7 @@ int config_check(struct config *c, struct err *e)
 static const struct entry *lookup(const struct config *c, const char *section, const char *key)
 {
     assert(c->checked);
-    const struct option *o = option_find(c->table, section, key);
+    const struct config_option *o = option_find(c->table, section, key);
     assert(o != NULL);
     const struct entry *entry = entries_find(&c->values, section, o);
     if (entry == NULL)
@@ -503,7 +504,7 @@ const struct config_value *config_value(
     return &lookup(c, section, key)->value;
 }
 
-const struct option *config_table(const struct config *c)
+const struct config_option *config_table(const struct config *c)
 {
     return c->table;
 }

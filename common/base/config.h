@@ -32,7 +32,7 @@ enum option_type {
 /* What a difference on resume means (DESIGN section 9). */
 enum option_class { OPT_IDENTITY, OPT_LIVE, OPT_EXTEND };
 
-struct option {
+struct config_option {
     const char *section; /* "learner", or "stage *" for named sections */
     const char *key;
     enum option_type type;
@@ -48,7 +48,7 @@ struct config_value {
     const char *key;
     const char *text;
     const char *origin; /* "FILE:LINE", "--set" or "default" */
-    const struct option *option;
+    const struct config_option *option;
 };
 
 struct config;
@@ -58,7 +58,7 @@ struct config;
  * opened again, but a key is set once. After an error the config is good for config_free only.
  *
  * table ends with a zeroed option and must outlive the config. */
-struct config *config_new(const struct option *table);
+struct config *config_new(const struct config_option *table);
 void config_free(struct config *c);
 
 int config_read_file(struct config *c, const char *path, struct err *e) ERR_WARN_UNUSED;
@@ -96,10 +96,10 @@ const struct config_value *config_at(const struct config *c, size_t i);
 void config_print(const struct config *c, struct buf *out, bool with_origin);
 
 /* Writes the commented sample file made from a table: the text of `--help=config`. */
-void config_print_table(const struct option *table, struct buf *out);
+void config_print_table(const struct config_option *table, struct buf *out);
 
 /* The table it was made with. */
-const struct option *config_table(const struct config *c);
+const struct config_option *config_table(const struct config *c);
 
 /* Compares a stored run with what is asked for now; both made with the same table. ERR_CONFIG
  * naming option, both values and both origins at the first identity difference; the list of named

@@ -31,10 +31,10 @@ static const char *class_text(enum option_class class)
     return "may change on resume";
 }
 
-void config_print_table(const struct option *table, struct buf *out)
+void config_print_table(const struct config_option *table, struct buf *out)
 {
     const char *section = NULL;
-    for (const struct option *o = table; o->section != NULL; o++) {
+    for (const struct config_option *o = table; o->section != NULL; o++) {
         if (section == NULL || strcmp(section, o->section) != 0) {
             size_t kind_len = strcspn(o->section, "*");
             buf_printf(out, "%s[%.*s%s]\n", section != NULL ? "\n" : "", (int)kind_len, o->section,
@@ -52,7 +52,7 @@ void config_print_table(const struct option *table, struct buf *out)
 /* Whether two texts of one option mean the same: "8K" is "8192". */
 static bool same_meaning(const struct config_value *a, const struct config_value *b)
 {
-    const struct option *o = a->option;
+    const struct config_option *o = a->option;
     if (strcmp(a->text, b->text) == 0)
         return true;
     struct option_value x, y;
@@ -88,7 +88,7 @@ static int first_difference(const char **a, size_t a_count, const char **b, size
  */
 static int compare_sections(const struct config *stored, const struct config *now, struct err *e)
 {
-    for (const struct option *o = config_table(now); o->section != NULL; o++) {
+    for (const struct config_option *o = config_table(now); o->section != NULL; o++) {
         size_t kind_len = strcspn(o->section, " *");
         if (o->section[kind_len] == '\0' || o->class != OPT_IDENTITY)
             continue;

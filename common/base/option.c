@@ -111,12 +111,12 @@ static bool is_choice(const char *choices, const char *text)
     }
 }
 
-static bool within(const struct option *o, double value)
+static bool within(const struct config_option *o, double value)
 {
     return (o->min == 0 && o->max == 0) || (value >= o->min && value <= o->max);
 }
 
-static bool parse(const struct option *o, const char *text, struct option_value *ret)
+static bool parse(const struct config_option *o, const char *text, struct option_value *ret)
 {
     switch (o->type) {
     case OPT_BOOL:
@@ -135,7 +135,8 @@ static bool parse(const struct option *o, const char *text, struct option_value 
     return true;
 }
 
-int option_parse(const struct option *o, const char *text, struct option_value *ret, struct err *e)
+int option_parse(
+    const struct config_option *o, const char *text, struct option_value *ret, struct err *e)
 {
     struct option_value value = {0};
     if (parse(o, text, &value)) {
@@ -149,7 +150,7 @@ int option_parse(const struct option *o, const char *text, struct option_value *
         e, ERR_CONFIG, "value '%s', expected %s", (char *)shown.data, (char *)expected.data);
 }
 
-void option_describe(const struct option *o, struct buf *out)
+void option_describe(const struct config_option *o, struct buf *out)
 {
     static const char *const types[] = {[OPT_BOOL] = "yes or no",
         [OPT_INT] = "integer",

@@ -17,11 +17,11 @@ struct option_value {
 };
 
 /* ERR_CONFIG with what was found and what is expected; the caller adds where. */
-int option_parse(const struct option *o, const char *text, struct option_value *ret,
+int option_parse(const struct config_option *o, const char *text, struct option_value *ret,
     struct err *e) ERR_WARN_UNUSED;
 
 /* Appends what option_parse accepts, for people: "integer, 1 to 64". */
-void option_describe(const struct option *o, struct buf *out);
+void option_describe(const struct config_option *o, struct buf *out);
 
 /* Whether s is 1 to OPTION_NAME_MAX characters of [a-z0-9_-]. */
 bool option_name_valid(const char *s, size_t n);

@@ -18,7 +18,7 @@
 #define RANGE(s, k, c, h) {s, k, OPT_RANGE, c, "", .help = h}
 /* clang-format on */
 
-const struct option recipe_options[] = {
+const struct config_option recipe_options[] = {
     STRING("run", "name", IDENTITY, "run", "name of the run; the default directory is ./NAME-run"),
     INT("run", "seed", IDENTITY, "1", 0, 9007199254740991.0, "everything random follows from it"),
 

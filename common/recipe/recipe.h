@@ -24,7 +24,7 @@ enum {
     RECIPE_REWARDS_MAX = LIMIT_SCORERS,
 };
 
-extern const struct option recipe_options[];
+extern const struct config_option recipe_options[];
 
 struct recipe_data {
     const char *name;
