@@ -1,0 +1,21 @@
+/* model_open.h: a model directory ready to sample: tokenizer, parameters, engine. */
+#ifndef COHORT_CLI_MODEL_OPEN_H
+#define COHORT_CLI_MODEL_OPEN_H
+
+#include "common/base/err.h"
+#include "common/model/engine.h"
+#include "common/text/tokenizer.h"
+
+struct cli_model {
+    struct tokenizer *tokenizer; /* owned */
+    struct param_table *table;   /* owned */
+    struct engine *engine;       /* owned; weights are loaded */
+    struct hash digest;          /* of the parameters */
+};
+
+/* dir is a Hugging Face directory. The parameters are packed into the engine and dropped. */
+int cli_model_open(const char *dir, const struct engine_options *o, struct cli_model *ret,
+    struct err *e) ERR_WARN_UNUSED;
+void cli_model_close(struct cli_model *m);
+
+#endif
