@@ -34,7 +34,8 @@ struct actor {
     struct blob_ref model;       /* of the welcome */
     bool fetching_model, have_model, ended;
     struct job *jobs; /* owned; in order of arrival */
-    uv_timer_t tick;
+    uv_timer_t tick, submitted;
+    unsigned timers_open;
 };
 
 static void dispatch(struct actor *a);
@@ -103,6 +104,12 @@ static const char *lease_problem(const struct actor *a, const struct sample_leas
     return NULL;
 }
 
+/* The lease client sends in a timer of its own, started before this one. */
+static void on_submitted(uv_timer_t *timer)
+{
+    (void)fault_hit(FAULT_ACTOR_SUBMITTED); /* kills or does nothing: the group is on its way */
+}
+
 static void submit(struct actor *a, struct job *job)
 {
     uint64_t lease = job->sample->lease.lease;
@@ -111,7 +118,7 @@ static void submit(struct actor *a, struct job *job)
         return;
     }
     worker_submit(a->worker, lease, MSG_SUBMIT_GROUP, &job->sample->payload, NULL);
-    (void)fault_hit(FAULT_ACTOR_SUBMITTED); /* kills or does nothing: the group is on its way */
+    uv_timer_start(&a->submitted, on_submitted, 0, 0);
 }
 
 static void on_sampled(void *arg, struct sample_job *sample)
@@ -320,7 +327,9 @@ int actor_open(uv_loop_t *loop, const struct actor_options *o, struct actor **re
         return e->code;
     }
     (void)uv_timer_init(loop, &a->tick); /* cannot fail */
-    a->tick.data = a;
+    (void)uv_timer_init(loop, &a->submitted);
+    a->tick.data = a->submitted.data = a;
+    a->timers_open = 2;
     uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
     *ret = a;
     return 0;
@@ -332,9 +341,11 @@ void actor_drain(struct actor *a, uint32_t grace_ms)
         worker_drain(a->worker, grace_ms);
 }
 
-static void on_tick_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct actor *a = handle->data;
+    if (--a->timers_open == 0)
+        free(a);
 }
 
 void actor_close(struct actor *a)
@@ -349,5 +360,6 @@ void actor_close(struct actor *a)
         job_remove(a, a->jobs);
     a->have_model = false;
     param_table_free(a->table);
-    uv_close((uv_handle_t *)&a->tick, on_tick_closed);
+    uv_close((uv_handle_t *)&a->tick, on_timer_closed);
+    uv_close((uv_handle_t *)&a->submitted, on_timer_closed);
 }

@@ -3,13 +3,12 @@
 
 #include "actor/actor.h"
 #include "common/base/log.h"
-#include "common/daemon/args.h"
 #include "common/daemon/daemon.h"
 
 static const char doc[] =
-    "Samples groups of completions for a learner: asks it for work, fetches and verifies the\n"
-    "weights of the version it is asked for, samples, and hands the group back. Start as many as\n"
-    "you like; they may come and go at any time. `cohort run` starts its own.";
+    "Samples groups of completions for a learner: asks it for work, fetches and verifies the "
+    "weights of the version it is asked for, samples, and hands the group back.\v"
+    "Start as many as you like; they may come and go at any time. `cohort run` starts its own.";
 
 enum { DRAIN_MS = 10000 };
 
@@ -75,8 +74,6 @@ int main(int argc, char **argv)
     struct err e = {0};
     log_setup(LOG_INFO, "");
     int r = daemon_options_parse(argc, argv, "actor", doc, &d, &e);
-    if (r == ARGS_HELP)
-        return 0;
     if (r == 0) {
         r = serve(&d, &e);
         daemon_options_done(&d);

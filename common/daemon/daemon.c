@@ -1,6 +1,7 @@
 /* daemon.c: options, control pipe and signals of a worker daemon. */
 #include "common/daemon/daemon.h"
 
+#include <argp.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -8,42 +9,91 @@
 
 #include "common/base/fault.h"
 #include "common/base/log.h"
-#include "common/daemon/args.h"
 #include "common/recipe/recipe.h"
+
+enum { FD_MAX = 65535 };
+
+enum {
+    KEY_RUN = 'r',
+    KEY_CONNECT = 'c',
+    KEY_NAME = 'n',
+    KEY_CONF = 1000,
+    KEY_SET,
+    KEY_PARENT,
+    KEY_FAULT,
+    KEY_LOG
+};
+
+static const struct argp_option argp_options[] = {
+    {"run", KEY_RUN, "DIR", 0, "run directory on this host: its file `address` says where", 0},
+    {"connect", KEY_CONNECT, "ipc://DIR", 0, "directory of the learner's sockets, instead of --run",
+        0},
+    {"name", KEY_NAME, "NAME", 0, "of this worker, [a-z0-9._-]{1,64}; made up when absent", 0},
+    {"conf", KEY_CONF, "FILE", 0, "run file whose live options of this daemon apply", 0},
+    {"set", KEY_SET, "SECTION.KEY=VALUE", 0, "one option, over the file's", 0},
+    {"log-level", KEY_LOG, "LEVEL", 0, "debug, info (default), warn or error", 0},
+    {"parent-fd", KEY_PARENT, "N", OPTION_HIDDEN, "end when this file descriptor ends", 0},
+    {"fault", KEY_FAULT, "SITE:NTH:ACTION", OPTION_HIDDEN, "arm a fault point", 0},
+    {0},
+};
 
 /* Where the command line puts what the options need in their turn. */
 struct line {
+    struct daemon_options *o;
     const char *conf, *log_level, *fault;
-    struct arg_list sets;
-    int64_t parent_fd;
+    const char **sets; /* owned; the strings are argv's */
+    size_t set_count;
 };
 
-static int parse_line(int argc, char **argv, const char *doc, struct daemon_options *o,
-    struct line *line, struct err *e)
+static int parse_fd(const char *text)
 {
-    const struct arg table[] = {
-        {"run", 'r', ARG_STRING, &o->run_dir, "DIR",
-            "run directory on this host: its file `address` says where"},
-        {"connect", 'c', ARG_STRING, &o->connect, "ipc://DIR",
-            "directory of the learner's sockets, instead of --run"},
-        {"name", 'n', ARG_STRING, &o->name, "NAME",
-            "of this worker, [a-z0-9._-]{1,64}; made up when absent"},
-        {"conf", 0, ARG_STRING, &line->conf, "FILE",
-            "run file whose live options of this daemon apply"},
-        {"set", 0, ARG_LIST, &line->sets, "SECTION.KEY=VALUE", "one option, over the file's"},
-        {"log-level", 0, ARG_STRING, &line->log_level, "LEVEL", "debug, info, warn or error"},
-        {"parent-fd", 0, ARG_INT, &line->parent_fd, "N", NULL, .min = 0, .max = 65535},
-        {"fault", 0, ARG_STRING, &line->fault, "SITE:NTH:ACTION", NULL},
-        {0},
-    };
-    CLEANUP_FREE char *usage = mem_printf("%s --run DIR | --connect ipc://DIR [OPTION]...",
-        strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0]);
-    const struct args args = {.usage = usage, .intro = doc, .table = table};
-    int r = args_parse(argc, argv, &args, NULL, e);
-    if (r != 0)
-        return r;
-    if ((o->run_dir == NULL) == (o->connect == NULL))
-        return err_set(e, ERR_USAGE, "say where the learner is: --run DIR or --connect ipc://DIR");
+    char *end;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    bool good = errno == 0 && end != text && *end == '\0' && v >= 0 && v <= FD_MAX;
+    return good ? (int)v : -1;
+}
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+    struct line *line = state->input;
+    switch (key) {
+    case KEY_RUN:
+        line->o->run_dir = arg;
+        break;
+    case KEY_CONNECT:
+        line->o->connect = arg;
+        break;
+    case KEY_NAME:
+        line->o->name = arg;
+        break;
+    case KEY_CONF:
+        line->conf = arg;
+        break;
+    case KEY_SET:
+        line->sets = mem_grow(line->sets, line->set_count + 1, sizeof(*line->sets));
+        line->sets[line->set_count++] = arg;
+        break;
+    case KEY_LOG:
+        line->log_level = arg;
+        break;
+    case KEY_FAULT:
+        line->fault = arg;
+        break;
+    case KEY_PARENT:
+        if ((line->o->parent_fd = parse_fd(arg)) < 0)
+            argp_error(state, "--parent-fd '%s': expected a file descriptor", arg);
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument '%s'", arg);
+        break;
+    case ARGP_KEY_END:
+        if ((line->o->run_dir == NULL) == (line->o->connect == NULL))
+            argp_error(state, "say where the learner is: --run DIR or --connect ipc://DIR");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
     return 0;
 }
 
@@ -63,8 +113,8 @@ static int read_config(const struct line *line, struct config *c, struct err *e)
 {
     if (line->conf != NULL && config_read_file(c, line->conf, e) < 0)
         return e->code;
-    for (size_t i = 0; i < line->sets.count; i++)
-        if (config_set(c, line->sets.items[i], e) < 0)
+    for (size_t i = 0; i < line->set_count; i++)
+        if (config_set(c, line->sets[i], e) < 0)
             return e->code;
     return config_check(c, e);
 }
@@ -88,16 +138,21 @@ int daemon_options_parse(int argc, char **argv, const char *kind, const char *do
     struct daemon_options *ret, struct err *e)
 {
     struct daemon_options o = {.name = NULL, .parent_fd = -1};
-    struct line line = {.parent_fd = -1};
-    int r = parse_line(argc, argv, doc, &o, &line, e);
+    struct line line = {.o = &o};
+    const struct argp argp = {.options = argp_options, .parser = on_option, .doc = doc};
+    argp_err_exit_status = 2;
+    int r = argp_parse(&argp, argc, argv, 0, NULL, &line);
     if (r != 0)
-        return r;
-    o.parent_fd = (int)line.parent_fd;
+        return err_set(e, ERR_USAGE, "command line: %s", strerror(r));
     o.name = o.name != NULL ? mem_strdup(o.name) : make_name(kind);
     o.config = config_new(recipe_options);
-    if (apply_line(&line, e) < 0 || read_config(&line, o.config, e) < 0) {
+    r = apply_line(&line, e);
+    if (r == 0)
+        r = read_config(&line, o.config, e);
+    free(line.sets);
+    if (r < 0) {
         daemon_options_done(&o);
-        return e->code;
+        return r;
     }
     *ret = o;
     return 0;

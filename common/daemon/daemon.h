@@ -21,8 +21,9 @@ struct daemon_options {
     int parent_fd;         /* --parent-fd, or -1 */
 };
 
-/* Parses the command line. ARGS_HELP (common/daemon/args.h) when --help was asked for and printed.
- * doc is for --help; kind is the prefix of names made up ("actor"). */
+/* Parses the command line with argp. --help and a wrong line end the process (0 and 2), as argp
+ * does; a bad configuration or fault point is an error. doc is argp's; kind is the prefix of names
+ * made up ("actor"). */
 int daemon_options_parse(int argc, char **argv, const char *kind, const char *doc,
     struct daemon_options *ret, struct err *e) ERR_WARN_UNUSED;
 void daemon_options_done(struct daemon_options *o);
