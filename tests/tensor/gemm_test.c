@@ -1,0 +1,274 @@
+/* gemm_test.c: the forward product: its order of summation to the bit, independence of rows, equal
+ * bits between instruction sets; the backward products by BLAS against the naive twin.
+ */
+#include "tests/tensor/check.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/tensor/naive.h"
+
+enum { CASES = 120 };
+
+struct product {
+    size_t T, N, K;
+    struct mat x, w, bias, packed;
+    int has_bias;
+};
+
+/* Sizes around the edges of panels, tiles and blocks of k. */
+static struct product product_draw(uint64_t i)
+{
+    static const size_t edges[] = {
+        1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 65, 96, 100, 128, 160, 161, 257};
+    static const size_t depths[] = {1, 2, 3, 5, 16, 63, 64, 128, 255, 256, 257, 511, 512, 513, 600};
+    struct product p = {0};
+    check_reseed(i);
+    p.T = check_size(0, 3) ? check_size(1, 20) : check_size(90, 110);
+    p.N = edges[check_size(0, 16)];
+    p.K = depths[check_size(0, 14)];
+    p.has_bias = check_size(0, 1) == 1;
+    p.x = mat_new(p.T, p.K);
+    p.w = mat_dense(p.N, p.K);
+    p.bias = mat_dense(1, p.N);
+    p.packed = mat_dense(1, ops_packed_floats(p.N, p.K));
+    ops_pack(p.packed.p, p.w.p, p.N, p.K);
+    return p;
+}
+
+static void product_done(struct product *p)
+{
+    mat_done(&p->x);
+    mat_done(&p->w);
+    mat_done(&p->bias);
+    mat_done(&p->packed);
+}
+
+static void product_run(const struct ops *o, const struct product *p, struct mat *y)
+{
+    o->gemm(y->p, y->ld, p->x.p, p->x.ld, p->packed.p, p->has_bias ? p->bias.p : NULL, p->T, p->N,
+        p->K);
+}
+
+/* One chain of fused multiply-adds from 0 per block of 256, block sums added in order, then the
+ * bias. */
+static float chain(const struct product *p, size_t t, size_t n)
+{
+    float y = 0;
+    for (size_t k0 = 0; k0 < p->K; k0 += 256) {
+        float sum = 0;
+        for (size_t k = k0; k < p->K && k < k0 + 256; k++)
+            sum = fmaf(p->x.p[t * p->x.ld + k], p->w.p[n * p->K + k], sum);
+        y = k0 == 0 ? sum : y + sum;
+    }
+    return p->has_bias ? y + p->bias.p[n] : y;
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    const struct ops *o[3];
+    for (size_t i = 0, n = isas(o); i < n; i++) {
+        for (uint64_t c = 0; c < CASES; c++) {
+            struct product p = product_draw(c);
+            struct mat y = mat_new(p.T, p.N), expected = mat_copy(&y);
+            mat_fill(&y, NAN); /* nothing of the old content may enter */
+            product_run(o[i], &p, &y);
+            for (size_t t = 0; t < p.T; t++)
+                for (size_t k = 0; k < p.N; k++)
+                    expected.p[t * expected.ld + k] = chain(&p, t, k);
+            mat_assert_same_bits(&y, &expected, o[i]->name);
+            mat_done(&y);
+            mat_done(&expected);
+            product_done(&p);
+        }
+    }
+}
+
+static void test_near_naive(void **state)
+{
+    (void)state;
+    const struct ops *o[3];
+    for (size_t i = 0, n = isas(o); i < n; i++) {
+        for (uint64_t c = 0; c < 40; c++) {
+            struct product p = product_draw(1000 + c);
+            struct mat y = mat_new(p.T, p.N);
+            double *x = mat_double(&p.x), *w = mat_double(&p.w), *bias = mat_double(&p.bias);
+            double *expected = calloc(p.T * p.N, sizeof(double));
+            assert_non_null(expected);
+            product_run(o[i], &p, &y);
+            naive_gemm(expected, x, w, p.has_bias ? bias : NULL, p.T, p.N, p.K);
+            mat_assert_near(&y, expected, 1e-4, o[i]->name);
+            free(x);
+            free(w);
+            free(bias);
+            free(expected);
+            mat_done(&y);
+            product_done(&p);
+        }
+    }
+}
+
+/* A row alone, with K as its distance, has the bits that it has in company. */
+static void test_rows_independent(void **state)
+{
+    (void)state;
+    const struct ops *o[3];
+    for (size_t i = 0, n = isas(o); i < n; i++) {
+        for (uint64_t c = 0; c < 30; c++) {
+            struct product p = product_draw(2000 + c);
+            struct mat y = mat_new(p.T, p.N), alone = mat_new(1, p.N);
+            product_run(o[i], &p, &y);
+            for (size_t t = 0; t < p.T; t++) {
+                o[i]->gemm(alone.p, alone.ld, p.x.p + t * p.x.ld, p.K, p.packed.p,
+                    p.has_bias ? p.bias.p : NULL, 1, p.N, p.K);
+                assert_memory_equal(alone.p, y.p + t * y.ld, p.N * sizeof(float));
+            }
+            mat_done(&y);
+            mat_done(&alone);
+            product_done(&p);
+        }
+    }
+}
+
+static void test_nothing_to_do(void **state)
+{
+    (void)state;
+    const struct ops *o[3];
+    check_reseed(1);
+    for (size_t i = 0, n = isas(o); i < n; i++) {
+        struct mat x = mat_dense(1, 8), y = mat_dense(2, 8), kept = mat_copy(&y);
+        o[i]->gemm(y.p, 8, x.p, 8, x.p, NULL, 0, 8, 8);
+        o[i]->gemm(y.p, 8, x.p, 8, x.p, NULL, 2, 0, 8);
+        mat_assert_same_bits(&y, &kept, "no rows or no outputs");
+        o[i]->gemm(y.p, 8, x.p, 8, x.p, x.p, 1, 8, 0);
+        assert_memory_equal(y.p, x.p, 8 * sizeof(float)); /* an empty sum: the bias */
+        mat_done(&x);
+        mat_done(&y);
+        mat_done(&kept);
+    }
+}
+
+/* dx and dw of random shapes; what lies outside the matrices stays. */
+static void backward_check(uint64_t i)
+{
+    check_reseed(3000 + i);
+    size_t T = check_size(0, 40), N = check_size(1, 50), K = check_size(1, 50);
+    int accumulate = (int)check_size(0, 1);
+    struct mat dy = mat_new(T, N), x = mat_new(T, K), w = mat_dense(N, K);
+    struct mat dx = mat_new(T, K), dw = mat_dense(N, K), db = mat_dense(1, N);
+    double *edx = mat_double(&dx), *edw = mat_double(&dw), *edb = mat_double(&db);
+    for (size_t t = 0; t < T; t++) {
+        for (size_t k = 0; k < K; k++) {
+            double sum = accumulate ? edx[t * K + k] : 0;
+            for (size_t n = 0; n < N; n++) {
+                sum += (double)dy.p[t * dy.ld + n] * (double)w.p[n * K + k];
+                edw[n * K + k] += (double)dy.p[t * dy.ld + n] * (double)x.p[t * x.ld + k];
+            }
+            edx[t * K + k] = sum;
+        }
+        for (size_t n = 0; n < N; n++)
+            edb[n] += (double)dy.p[t * dy.ld + n];
+    }
+    ops_gemm_dx(dx.p, dx.ld, dy.p, dy.ld, w.p, T, N, K, accumulate);
+    ops_gemm_dw(dw.p, db.p, dy.p, dy.ld, x.p, x.ld, T, N, K);
+    mat_assert_near(&dx, edx, 1e-4, "dx");
+    mat_assert_near(&dw, edw, 1e-4, "dw");
+    mat_assert_near(&db, edb, 1e-4, "db");
+    ops_gemm_dw(dw.p, NULL, dy.p, dy.ld, x.p, x.ld, T, N, K);
+    free(edx);
+    free(edw);
+    free(edb);
+    struct mat *all[] = {&dy, &x, &w, &dx, &dw, &db};
+    for (size_t k = 0; k < 6; k++)
+        mat_done(all[k]);
+}
+
+static void test_backward(void **state)
+{
+    (void)state;
+    const char *core = ops_blas_setup();
+    assert_non_null(core);
+    printf("BLAS core %s\n", core);
+    for (uint64_t i = 0; i < 60; i++)
+        backward_check(i);
+}
+
+enum { CALLERS = 4, CALLS = 50, SIDE = 96 };
+
+struct caller {
+    const float *dy, *w;
+    const float *expected;
+    int equal;
+};
+
+static void *caller_main(void *arg)
+{
+    struct caller *c = arg;
+    float *dx = malloc(SIDE * SIDE * sizeof(float));
+    c->equal = dx != NULL;
+    for (int i = 0; i < CALLS && c->equal; i++) {
+        ops_gemm_dx(dx, SIDE, c->dy, SIDE, c->w, SIDE, SIDE, SIDE, 0);
+        c->equal = memcmp(dx, c->expected, SIDE * SIDE * sizeof(float)) == 0;
+    }
+    free(dx);
+    return NULL;
+}
+
+/* Several own threads call BLAS at the same time and each gets the bits of a lone call. */
+static void test_concurrent_callers(void **state)
+{
+    (void)state;
+    (void)ops_blas_setup();
+    check_reseed(4000);
+    struct mat dy = mat_dense(SIDE, SIDE), w = mat_dense(SIDE, SIDE), dx = mat_dense(SIDE, SIDE);
+    ops_gemm_dx(dx.p, SIDE, dy.p, SIDE, w.p, SIDE, SIDE, SIDE, 0);
+    pthread_t threads[CALLERS];
+    struct caller callers[CALLERS];
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){.dy = dy.p, .w = w.p, .expected = dx.p};
+        assert_int_equal(pthread_create(&threads[i], NULL, caller_main, &callers[i]), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(callers[i].equal);
+    }
+    mat_done(&dy);
+    mat_done(&w);
+    mat_done(&dx);
+}
+
+static void test_select(void **state)
+{
+    (void)state;
+    const struct ops *o = NULL, *portable = NULL;
+    struct err e = {0};
+    assert_int_equal(ops_select("auto", &o, &e), 0);
+    assert_int_equal(ops_select("portable", &portable, &e), 0);
+    assert_string_equal(portable->name, "portable");
+    o = NULL;
+    static const char *const bad[] = {"", "AVX2", "avx", "avx5122", "sse"};
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(ops_select(bad[i], &o, &e), ERR_CONFIG);
+        assert_null(o);
+        assert_non_null(strstr(e.msg, "expected auto"));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_near_naive),
+        cmocka_unit_test(test_rows_independent),
+        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_backward),
+        cmocka_unit_test(test_concurrent_callers),
+        cmocka_unit_test(test_select),
+    };
+    check_start(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
