@@ -13,9 +13,15 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 
-/* Read by AddressSanitizer when it is there: asking for too much is what some tests are about. */
+/* Read by the sanitizers when they are there: asking for too much is what some tests are about. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }

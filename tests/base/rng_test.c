@@ -158,13 +158,13 @@ static void below_is_unbiased_and_bounded(void **state)
         }
         assert_true(fabs(chi_square_z(counts, sizes[s], DRAWS)) < 5);
     }
-    /* Three quarters of 2^64: without rejection the first third would come twice as often. */
+    /* Three quarters of 2^64: without rejection multiples of 3 would come twice as often. */
     unsigned thirds[3] = {0};
     uint64_t n = (uint64_t)3 << 62;
     for (int i = 0; i < DRAWS; i++) {
         uint64_t x = rng_below(&r, n);
         assert_true(x < n);
-        thirds[x >> 62]++;
+        thirds[x % 3]++;
     }
     assert_true(fabs(chi_square_z(thirds, 3, DRAWS)) < 5);
     for (int i = 0; i < 100; i++)
@@ -257,6 +257,25 @@ static void permutations_are_fair(void **state)
     assert_true(fabs(chi_square_z(found, 24, KEYS)) < 5);
 }
 
+/* A Feistel network alone makes even permutations only, once its halves have two bits. */
+static void permutations_are_odd_and_even(void **state)
+{
+    enum { N = 16, KEYS = 400 };
+    int odd = 0;
+    for (uint32_t stage = 0; stage < KEYS; stage++) {
+        struct rng_key key = test_key(stage);
+        uint64_t to[N];
+        unsigned inversions = 0;
+        for (uint64_t i = 0; i < N; i++) {
+            to[i] = rng_permute(&key, N, i);
+            for (uint64_t j = 0; j < i; j++)
+                inversions += to[j] > to[i];
+        }
+        odd += inversions % 2 == 1;
+    }
+    assert_in_range(odd, KEYS / 2 - 50, KEYS / 2 + 50); /* five standard deviations */
+}
+
 /* Where an item goes says nothing about where its neighbour goes. */
 static void permutations_scatter_neighbours(void **state)
 {
@@ -288,6 +307,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(normals_have_normal_moments),
         cmocka_unit_test(permutations_are_bijections),
         cmocka_unit_test(permutations_are_fair),
+        cmocka_unit_test(permutations_are_odd_and_even),
         cmocka_unit_test(permutations_scatter_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
