@@ -37,7 +37,8 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
  * turn the code into ERR_RETRY. */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Prepends "what: " to the message and keeps the code, which it returns. */
+/* Prepends "what: " to the message and keeps the code, which it returns (ERR_FAIL when e is NULL).
+ */
 int err_ctx(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Exit status of a command that ends with this code: 1 to 5, or 1 for the others, 0 for 0. */

@@ -5,7 +5,8 @@
  * worker=a2
  *
  * Values are escaped by one function, so that a model's text can never forge a line or reach a
- * terminal's escape sequences. A line is one write(2) of at most 4 KiB. Any thread.
+ * terminal's escape sequences. A line is one write(2) of at most 4 KiB; one that had to be
+ * shortened ends with cut=1. log_write from any thread, log_setup before there are others.
  */
 #ifndef COHORT_BASE_LOG_H
 #define COHORT_BASE_LOG_H
@@ -54,8 +55,9 @@ void log_write(
     enum log_level level, const char *mod, const char *msg, const struct log_field *fields);
 
 /* Appends s as display text: valid UTF-8 kept, control characters and broken bytes as \n \t \xHH,
- * and backslash doubled. The one escaping function: logs, `text` columns and the terminal use it.
- */
+ * and backslash doubled. Control characters are C0, DEL, C1, and what breaks lines or reorders text
+ * on a screen (U+2028 and 2029, the bidirectional controls, U+FEFF). The one escaping function:
+ * logs, `text` columns and the terminal use it. */
 void text_escape(struct buf *out, const void *s, size_t n);
 
 #endif
