@@ -11,9 +11,9 @@ QUESTIONS = {
     "groups without variance": "SELECT id, stage, step, reward_mean FROM v_groups WHERE tied = 1",
     "completions of the hardest tasks": "SELECT c.text, c.reward FROM v_completions c JOIN (SELECT task, avg(reward) AS r "
                                         "FROM v_completions GROUP BY task ORDER BY r LIMIT 3) h ON h.task = c.task",
-    "verdicts of a step and why": "SELECT verdict, reason, count(*) FROM v_verdicts WHERE step = 1 GROUP BY 1, 2",
-    "who is working": "SELECT name, role, state, leases FROM v_workers",
-    "how old were the samples": "SELECT step, lag FROM v_groups WHERE step IS NOT NULL AND lag IS NOT NULL",
+    "verdicts of a step and why": "SELECT verdict, reason, count(*) FROM v_verdicts WHERE stage = 'zero' AND step = 1 GROUP BY 1, 2",
+    "who is working": "SELECT name, role, state, live_leases FROM v_workers",
+    "how old were the samples": "SELECT step, lag, groups FROM v_lag",
 }
 MAY_BE_EMPTY = {"groups without variance"}
 
