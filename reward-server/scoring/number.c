@@ -181,13 +181,17 @@ static void digits_value(struct digits *d, mpq_t ret)
     mpz_clear(power);
 }
 
-/* [sign] [currency] decimal */
+/* A decimal; a sign and a currency may stand before it in either order. */
 static bool take_decimal(struct cursor *c, mpq_t ret, bool *ret_whole)
 {
     struct digits d;
     cursor_blanks(c);
+    const char *start = c->at;
     int sign = cursor_sign(c);
+    bool has_sign = c->at != start;
     cursor_currency(c);
+    if (!has_sign)
+        sign = cursor_sign(c);
     if (!take_digits(c, &d))
         return false;
     digits_value(&d, ret);

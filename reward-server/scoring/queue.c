@@ -92,14 +92,18 @@ int scoring_queue_open(unsigned threads, size_t queue_max,
 int scoring_queue_submit(struct scoring_queue *q, struct scoring_job *job, struct err *e)
 {
     (void)pthread_mutex_lock(&q->lock);
-    bool room = q->waiting < q->cap;
+    bool stopping = q->stopping, room = !stopping && q->waiting < q->cap;
     if (room) {
         q->ring[(q->first + q->waiting) % q->cap] = job;
         q->waiting++;
         (void)pthread_cond_signal(&q->work);
     }
     (void)pthread_mutex_unlock(&q->lock);
-    return room ? 0 : err_set(e, ERR_RETRY, "scoring queue: full with %zu jobs", q->cap);
+    if (room)
+        return 0;
+    if (stopping)
+        return err_set(e, ERR_INTERRUPTED, "scoring queue: closing");
+    return err_set(e, ERR_RETRY, "scoring queue: full with %zu jobs", q->cap);
 }
 
 void scoring_queue_close(struct scoring_queue *q)

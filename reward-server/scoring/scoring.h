@@ -85,7 +85,8 @@ struct scoring_job {
 };
 
 /* on_done runs on a queue thread; it may submit another job but not close the queue. queue_max
- * bounds waiting jobs: submit returns ERR_RETRY at the bound. */
+ * bounds waiting jobs: submit returns ERR_RETRY at the bound, ERR_INTERRUPTED while the queue
+ * closes. */
 int scoring_queue_open(unsigned threads, size_t queue_max,
     void (*on_done)(void *arg, struct scoring_job *job), void *arg, struct scoring_queue **ret,
     struct err *e) ERR_WARN_UNUSED;
