@@ -9,6 +9,8 @@
 
 #include "common/base/err.h"
 
+int cmd_run(int argc, char **argv);
+
 /* Prints "cohort COMMAND: message" on stderr and returns the exit status of the error. */
 int command_failed(const char *command, const struct err *e);
 

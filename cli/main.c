@@ -13,6 +13,8 @@ struct command {
 
 /* One line for each; the last is empty. */
 static const struct command commands[] = {
+    {"run", "CONF [--run DIR]", "train: learner, actors and reward servers on this machine",
+        cmd_run},
     {0},
 };
 

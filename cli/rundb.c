@@ -102,6 +102,12 @@ void rundb_close(struct rundb *db)
     free(db);
 }
 
+void rundb_close_at(struct rundb **db)
+{
+    rundb_close(*db);
+    *db = NULL;
+}
+
 const char *rundb_dir(const struct rundb *db)
 {
     return db->dir;

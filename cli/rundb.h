@@ -21,6 +21,7 @@ struct rundb_query;
  * is still creating it. */
 int rundb_open(const char *run_dir, struct rundb **ret, struct err *e) ERR_WARN_UNUSED;
 void rundb_close(struct rundb *db);            /* NULL is fine */
+void rundb_close_at(struct rundb **db);        /* for CLEANUP */
 const char *rundb_dir(const struct rundb *db); /* as given to rundb_open */
 
 /* Several queries of one moment: between these two the tables stand still. Keep it short. */
