@@ -9,7 +9,10 @@
 
 #include "common/base/err.h"
 
+int cmd_digest(int argc, char **argv);
+int cmd_init(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_sample(int argc, char **argv);
 
 /* Prints "cohort COMMAND: message" on stderr and returns the exit status of the error. */
 int command_failed(const char *command, const struct err *e);

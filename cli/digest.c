@@ -1,9 +1,9 @@
 /* digest.c: `cohort digest`: the digest of a model directory's or a run's parameters. */
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/rundb.h"
 #include "common/base/file.h"
@@ -18,9 +18,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     struct digest_args *args = state->input;
     switch (key) {
     case ARGP_KEY_ARG:
-        if (args->path != NULL)
-            argp_error(state, "one RUN or MODEL directory, found also '%s'", arg);
-        args->path = arg;
+        args_take(&args->path, arg, "RUN or MODEL directory", state);
         return 0;
     case ARGP_KEY_END:
         if (args->path == NULL)
@@ -123,7 +121,7 @@ int cmd_digest(int argc, char **argv)
                "Example:\n"
                "  cohort digest quickstart-run\n"
                "  cohort digest quickstart-run/models/zero\n"};
-    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    args_parse(&argp, argc, argv, &args);
     struct err e = {0};
     struct hash digest;
     CLEANUP_FREE char *db = mem_printf("%s/run.db", args.path);

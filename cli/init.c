@@ -1,16 +1,15 @@
 /* init.c: `cohort init`: a randomly initialised model directory from a run file's [model]. */
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/args.h"
 #include "cli/commands.h"
 #include "common/base/file.h"
 #include "common/recipe/recipe_files.h"
 
 struct init_args {
     const char *conf, *dir;
-    char **sets; /* owned */
-    size_t set_count;
+    struct args_words sets;
 };
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -21,13 +20,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->conf = arg;
         return 0;
     case 's':
-        args->sets = mem_grow(args->sets, args->set_count + 1, sizeof(*args->sets));
-        args->sets[args->set_count++] = arg;
+        args_words_add(&args->sets, arg);
         return 0;
     case ARGP_KEY_ARG:
-        if (args->dir != NULL)
-            argp_error(state, "one DIR, found also '%s'", arg);
-        args->dir = arg;
+        args_take(&args->dir, arg, "DIR", state);
         return 0;
     case ARGP_KEY_END:
         if (args->dir == NULL || args->conf == NULL)
@@ -71,13 +67,13 @@ int cmd_init(int argc, char **argv)
                "model.safetensors and tokenizer.json.\v"
                "Example:\n"
                "  cohort init --conf examples/quickstart.conf --set model.hidden=128 my-model\n"};
-    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    args_parse(&argp, argc, argv, &args);
     struct err e = {0};
     struct recipe recipe = {0};
     struct config *config = config_new(recipe_options);
     int rc = config_read_file(config, args.conf, &e);
-    for (size_t i = 0; rc == 0 && i < args.set_count; i++)
-        rc = config_set(config, args.sets[i], &e);
+    for (size_t i = 0; rc == 0 && i < args.sets.count; i++)
+        rc = config_set(config, args.sets.items[i], &e);
     if (rc == 0)
         rc = config_check(config, &e);
     if (rc == 0)
@@ -86,6 +82,6 @@ int cmd_init(int argc, char **argv)
         rc = init_model(&recipe, args.dir, &e);
     recipe_done(&recipe);
     config_free(config);
-    free(args.sets);
+    args_words_done(&args.sets);
     return rc < 0 ? command_failed("init", &e) : 0;
 }

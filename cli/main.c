@@ -15,6 +15,9 @@ struct command {
 static const struct command commands[] = {
     {"run", "CONF [--run DIR]", "train: learner, actors and reward servers on this machine",
         cmd_run},
+    {"init", "--conf CONF DIR", "make a randomly initialised model directory", cmd_init},
+    {"sample", "MODEL --prompt TEXT [-n G]", "completions of one prompt", cmd_sample},
+    {"digest", "RUN|MODEL", "the digest of the parameters: equal digests, equal bits", cmd_digest},
     {0},
 };
 

@@ -1,13 +1,14 @@
 /* sample.c: `cohort sample`: completions of one prompt. */
-#include <argp.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/model_open.h"
 #include "common/base/log.h"
 #include "common/text/template.h"
+#include "proto/limits.h"
 
 enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_TEMPLATE, KEY_THREADS, KEY_JSON };
 
@@ -20,16 +21,6 @@ struct sample_args {
     bool json;
 };
 
-static double number(
-    const char *arg, const char *name, double low, double high, struct argp_state *state)
-{
-    char *end;
-    double value = strtod(arg, &end);
-    if (end == arg || *end != '\0' || !(value >= low && value <= high))
-        argp_error(state, "--%s %s: expected a number from %g to %g", name, arg, low, high);
-    return value;
-}
-
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
 {
     struct sample_args *args = state->input;
@@ -39,39 +30,38 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->prompt = arg;
         return 0;
     case 'n':
-        args->n = (uint32_t)number(arg, "n", 1, 1024, state);
+        args->n = (uint32_t)args_integer(arg, "n", 1, LIMIT_GROUP, state);
         return 0;
     case 't':
-        p->temperature = (float)number(arg, "temperature", 0, 100, state);
+        p->temperature = (float)args_number(arg, "temperature", 0, 100, state);
         return 0;
     case 'm':
-        p->max_tokens = (uint32_t)number(arg, "max-tokens", 1, 131072, state);
+        p->max_tokens =
+            (uint32_t)args_integer(arg, "max-tokens", 1, LIMIT_COMPLETION_TOKENS, state);
         return 0;
     case KEY_TOP_K:
-        p->top_k = (uint32_t)number(arg, "top-k", 0, 1 << 20, state);
+        p->top_k = (uint32_t)args_integer(arg, "top-k", 0, LIMIT_VOCAB, state);
         return 0;
     case KEY_TOP_P:
-        p->top_p = (float)number(arg, "top-p", 0, 1, state);
+        p->top_p = (float)args_number(arg, "top-p", 0, 1, state);
         return 0;
     case KEY_MIN_P:
-        p->min_p = (float)number(arg, "min-p", 0, 1, state);
+        p->min_p = (float)args_number(arg, "min-p", 0, 1, state);
         return 0;
     case KEY_SEED:
-        args->seed = (uint64_t)number(arg, "seed", 0, 9007199254740991.0, state);
+        args->seed = args_integer(arg, "seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
         return 0;
     case KEY_TEMPLATE:
         args->template = arg;
         return 0;
     case KEY_THREADS:
-        args->threads = (unsigned)number(arg, "threads", 1, 256, state);
+        args->threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
         return 0;
     case KEY_JSON:
         args->json = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->model != NULL)
-            argp_error(state, "one MODEL, found also '%s'", arg);
-        args->model = arg;
+        args_take(&args->model, arg, "MODEL", state);
         return 0;
     case ARGP_KEY_END:
         if (args->model == NULL || args->prompt == NULL)
@@ -177,7 +167,7 @@ int cmd_sample(int argc, char **argv)
         .doc = "Samples completions of a prompt from a model directory.\v"
                "Example:\n"
                "  cohort sample quickstart-run/models/zero --prompt 31415926= -n 4\n"};
-    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    args_parse(&argp, argc, argv, &args);
     struct err e = {0};
     struct cli_model model = {0};
     struct engine_options options_engine = {.threads = args.threads, .isa = "auto"};
