@@ -13,9 +13,6 @@
 /* Offsets are multiples of this many floats, so that every tensor starts on a cache line. */
 enum { PARAM_ALIGN = 16 };
 
-/* The usual standard deviation of these families (Hugging Face's initializer_range). */
-static const float INIT_STD = 0.02f;
-
 static struct param *add(struct param_table *t, const char *prefix, const char *name)
 {
     t->params = mem_grow(t->params, t->param_count + 1, sizeof(*t->params));
@@ -37,7 +34,7 @@ void param_add_matrix(
     p->rank = 2;
     p->shape[0] = outputs;
     p->shape[1] = inputs;
-    p->init_std = INIT_STD;
+    p->init_std = (float)(1 / sqrt((double)inputs));
     p->decay = 1;
     close_shape(t, p);
 }

@@ -41,8 +41,8 @@ struct micro_batch {
     uint32_t vocab;    /* allowed ids are below it */
 };
 
-size_t micro_batch_rows(
-    const struct micro_batch *b); /* forward rows: prompts once + completion tokens but the last of each */
+size_t micro_batch_rows(const struct micro_batch
+        *b); /* forward rows: prompts once + completion tokens but the last of each */
 size_t micro_batch_tokens(
     const struct micro_batch *b); /* completion tokens: length of logp and entropy */
 

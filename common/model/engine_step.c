@@ -1,0 +1,149 @@
+/* engine_step.c: one step of an engine: gather spans, deal them to threads, forward, sample. */
+#include "common/model/engine_parts.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+enum { THREAD_ROWS_MIN = 4 }; /* below it, another thread costs more than it brings */
+
+static void add_span(struct engine *en, struct span span, const uint32_t *tokens, struct goal goal)
+{
+    memcpy(en->inputs + en->rows, tokens, span.rows * sizeof(*tokens));
+    en->spans[en->span_count] = span;
+    en->goals[en->span_count++] = goal;
+    en->rows += span.rows;
+}
+
+/* The next rows of each unfinished prompt, within PREFILL_ROWS for all of them. */
+static void add_prompts(struct engine *en)
+{
+    size_t left = PREFILL_ROWS;
+    for (struct group *g = en->groups; g && left > 0; g = g->next) {
+        size_t rows = g->request.prompt_len - g->prefilled;
+        if (rows == 0)
+            continue;
+        bool last = rows <= left;
+        rows = last ? rows : left;
+        kv_extend(&en->kv, &g->prompt, g->prefilled + rows);
+        add_span(en, (struct span){.rows = rows, .pos0 = g->prefilled, .pages = g->prompt.pages},
+            g->request.prompt + g->prefilled, (struct goal){.group = last ? g : NULL});
+        g->prefilled += (uint32_t)rows;
+        left -= rows;
+        en->stats.tokens_prefilled += rows;
+    }
+}
+
+static void add_running(struct engine *en)
+{
+    for (uint32_t i = 0; i < en->batch_max; i++) {
+        struct slot_seq *s = &en->slots[i];
+        if (!s->group)
+            continue;
+        size_t pos = s->group->request.prompt_len + s->out->len - 1;
+        kv_extend(&en->kv, &s->pages, pos + 1);
+        add_span(en, (struct span){.rows = 1, .pos0 = pos, .pages = s->pages.pages},
+            &s->out->tokens[s->out->len - 1], (struct goal){.group = s->group, .seq = s});
+    }
+}
+
+/* Deals the spans to workers, in order; returns how many workers have some. */
+static size_t deal(struct engine *en)
+{
+    size_t workers = en->rows / THREAD_ROWS_MIN, span = 0, row = 0;
+    if (workers > pool_threads(en->pool))
+        workers = pool_threads(en->pool);
+    if (workers == 0)
+        workers = 1;
+    for (size_t i = 0; i < workers; i++) {
+        struct worker *w = &en->workers[i];
+        size_t target = (en->rows - row + workers - i - 1) / (workers - i);
+        w->first_span = span;
+        w->first_row = row;
+        w->rows = 0;
+        w->not_finite = NULL;
+        for (; span < en->span_count && w->rows < target; span++) {
+            en->spans[span].row0 = w->rows;
+            w->rows += en->spans[span].rows;
+        }
+        w->span_count = span - w->first_span;
+        row += w->rows;
+    }
+    return workers;
+}
+
+static void sample_token(struct worker *w, const struct group *g, uint32_t index, const float *z)
+{
+    struct sampled *c = &g->completions[index];
+    struct rng_key key = g->request.key;
+    key.completion = index;
+    float *logp = &c->logp[c->len];
+    c->tokens[c->len] =
+        sampler_pick(&w->sampler, &g->request.params, z, rng_uniform(&key, c->len), logp);
+    if (!isfinite(*logp) && !w->not_finite)
+        w->not_finite = g;
+    c->len++;
+}
+
+static void sample_goal(struct worker *w, const struct goal *goal, const float *z)
+{
+    if (goal->seq) {
+        sample_token(w, goal->group, goal->seq->index, z);
+        return;
+    }
+    for (uint32_t i = 0; i < goal->group->request.n; i++)
+        sample_token(w, goal->group, i, z);
+}
+
+/* One worker's part of a step: forward, then logits and tokens for LOGIT_ROWS goals at a time. */
+static void run_worker(void *arg, size_t task, unsigned thread)
+{
+    (void)thread;
+    struct engine *en = arg;
+    struct worker *w = &en->workers[task];
+    size_t C = en->config.hidden, V = en->config.vocab;
+    struct batch b = {.tokens = en->inputs + w->first_row,
+        .spans = en->spans + w->first_span,
+        .rows = w->rows,
+        .span_count = w->span_count};
+    const struct goal *waiting[LOGIT_ROWS];
+    size_t n = 0;
+    model_forward(&w->acts, en->weights, &en->kv, &b, 0);
+    for (size_t i = 0; i < b.span_count; i++) {
+        const struct goal *goal = &en->goals[w->first_span + i];
+        if (goal->group) {
+            const float *last = w->acts.hidden + (b.spans[i].row0 + b.spans[i].rows - 1) * C;
+            memcpy(w->gathered + n * C, last, C * sizeof(float));
+            waiting[n++] = goal;
+        }
+        if (n == LOGIT_ROWS || (n > 0 && i + 1 == b.span_count)) {
+            model_logits(&w->acts, en->weights, w->z, w->gathered, n);
+            for (size_t k = 0; k < n; k++)
+                sample_goal(w, waiting[k], w->z + k * V);
+            n = 0;
+        }
+    }
+}
+
+int engine_step(struct engine *en, struct err *e)
+{
+    en->span_count = en->rows = 0;
+    add_prompts(en);
+    add_running(en);
+    assert(en->rows > 0);
+    size_t workers = deal(en);
+    pool_run(en->pool, workers, run_worker, en);
+    en->stats.decode_steps++;
+    for (size_t i = 0; i < workers; i++) {
+        const struct group *g = en->workers[i].not_finite;
+        if (g)
+            return err_set(e, ERR_DATA, "request %llu: a log-probability is not finite",
+                (unsigned long long)g->request.tag);
+    }
+    for (size_t i = 0; i < en->span_count; i++) {
+        const struct goal *goal = &en->goals[i];
+        if (goal->group)
+            en->stats.tokens_sampled += goal->seq ? 1 : goal->group->request.n;
+    }
+    return 0;
+}
