@@ -20,7 +20,7 @@ struct param {
     const char *name; /* owned by the table */
     uint32_t rank, shape[2];
     size_t offset, count; /* floats from data */
-    float init_std;       /* 0: ones (norm weights); < 0: zeros (biases) */
+    float init_std;       /* 0: ones (norms); < 0: zeros (biases); else 1/sqrt(inputs) */
     int decay;            /* weight decay applies */
 };
 
