@@ -21,7 +21,9 @@
 #include "common/base/mem.h"
 #include "common/base/words.h"
 #include "common/recipe/recipe.h"
+#include "common/text/dataset.h"
 #include "common/text/tokenizer.h"
+#include "learner/words.h"
 
 struct service;
 
@@ -47,8 +49,6 @@ void service_stop(struct service *s, const char *state, const char *why);
 void service_close(struct service *s);
 
 /* ---- planning ---- */
-
-enum sample_mode { MODE_SAMPLED, MODE_GREEDY };
 
 /* A group to sample. (stage, step, purpose, mode, wave, slot) names it for ever. */
 struct plan_item {
@@ -100,8 +100,6 @@ struct commit_metric {
     const char *name;
     double value;
 };
-
-enum stage_mark { STAGE_MARK_NONE, STAGE_MARK_STARTED, STAGE_MARK_FINISHED, STAGE_MARK_FAILED };
 
 /* All that is set becomes durable together or not at all. NULL and 0 leave a part out. */
 struct commit {

@@ -14,6 +14,7 @@ CREATE TABLE run (
   numerics_id   BLOB NOT NULL,
   training_id   TEXT NOT NULL,           -- numerics id, BLAS version and core
   epoch         INTEGER NOT NULL,        -- counts starts of the learner
+  commits       INTEGER NOT NULL DEFAULT 0, -- counts those of the recipe's thread, to tell one that is done already
   state         TEXT NOT NULL CHECK (state IN ('running', 'stopped', 'finished', 'failed')),
   why           TEXT NOT NULL DEFAULT '' -- of a failure
 ) STRICT;
@@ -83,6 +84,7 @@ CREATE TABLE groups (
   UNIQUE (stage, step, purpose, mode, wave, slot)
 ) STRICT;
 CREATE INDEX groups_task ON groups (task);
+CREATE INDEX groups_open ON groups (version) WHERE state <> 'scored';
 
 CREATE TABLE jobs (
   id            INTEGER PRIMARY KEY,     -- group x 64 + number; number 0 is the sample job
@@ -93,7 +95,7 @@ CREATE TABLE jobs (
   attempts      INTEGER NOT NULL DEFAULT 0, -- leases granted
   faults        INTEGER NOT NULL DEFAULT 0  -- transient judge faults so far
 ) STRICT;
-CREATE INDEX jobs_open ON jobs (kind, id) WHERE state <> 'done';
+CREATE INDEX jobs_open ON jobs (id) WHERE state <> 'done';
 
 CREATE TABLE workers (
   name          TEXT PRIMARY KEY,
@@ -117,9 +119,11 @@ CREATE TABLE leases (
   granted_ms    INTEGER NOT NULL,
   ended_ms      INTEGER,
   outcome       TEXT CHECK (outcome IN ('submitted', 'expired', 'released', 'lost', 'rejected')),
-  result        BLOB                     -- digest of the submitted result: the idempotency key's value
+  result        BLOB,                    -- digest of the submitted result: the idempotency key's value
+  CHECK ((ended_ms IS NULL) = (outcome IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX leases_live ON leases (job) WHERE ended_ms IS NULL;
+CREATE INDEX leases_worker ON leases (worker) WHERE ended_ms IS NULL;
 
 CREATE TABLE completions (
   group_id      INTEGER NOT NULL REFERENCES groups,
@@ -196,6 +200,10 @@ CREATE TABLE metrics (
   value         REAL NOT NULL,
   PRIMARY KEY (stage, name, step)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER groups_scored_once BEFORE UPDATE OF state ON groups
+WHEN OLD.state = 'scored' OR (OLD.state = 'sampled' AND NEW.state <> 'scored')
+BEGIN SELECT raise(ABORT, 'a group goes from planned to sampled to scored, once'); END;
 
 CREATE TABLE events (
   id            INTEGER PRIMARY KEY,

@@ -1,0 +1,82 @@
+/* segment.h: the append-only files that hold token ids and log-probs: RUN/samples/NNNNNN.seg.
+ *
+ * Format (all integers little-endian). A file begins with 16 bytes:
+ *
+ *     0  8  "COHSEG1\n"
+ *     8  4  number of the segment, as in the file's name
+ *    12  4  CRC32C of the 12 bytes before
+ *
+ * Records follow, each at a multiple of 8:
+ *
+ *     0  4  "REC1"
+ *     4  4  bytes of the whole record, a multiple of 8
+ *     8  8  group id
+ *    16  4  number of sections
+ *    20  4  CRC32C of the 20 bytes before
+ *    24     sections: u32 tag, u32 bytes of the data, the data, zeros up to a multiple of 8
+ *    -8  4  CRC32C of all bytes of the record before
+ *    -4  4  zero
+ *
+ * Sections of a group with n completions: 1 lengths u32[n]; 2 token ids u32[sum]; 3 log-probs
+ * f32[sum], completion after completion. Readers skip tags that they do not know.
+ *
+ * Crash story. A record is appended, the file synced (and, when it is new, its directory), and only
+ * then is the row committed that points to (segment, offset, length). So a crash leaves whole
+ * referenced records and perhaps an unreferenced tail, whole or torn: segments_recover cuts it off.
+ * A file that is shorter than its rows say is damage, not a crash: ERR_DATA. Every read checks both
+ * CRCs. After a failed write or sync the descriptor is closed and never used again; after a failed
+ * sync the file is not appended to any more either, since what the kernel kept of it is unknown:
+ * the next record opens the next segment.
+ *
+ * Owner: the store thread.
+ */
+#ifndef COHORT_LEARNER_SEGMENT_H
+#define COHORT_LEARNER_SEGMENT_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "proto/codec.h"
+
+enum {
+    SEGMENT_HEADER_BYTES = 16,
+    SEGMENT_BYTES_MAX = 64 << 20, /* a file that has reached it gets no further record */
+};
+
+struct segment_place {
+    uint32_t segment;
+    uint64_t offset, length;
+};
+
+struct segments;
+
+/* dir is RUN/samples; it is made when missing. No file is opened yet. */
+int segments_open(const char *dir, struct segments **ret, struct err *e) ERR_WARN_UNUSED;
+void segments_close(struct segments *s);
+
+/* Where the last record of a segment that a row points to ends. */
+struct segment_end {
+    uint32_t segment;
+    uint64_t end;
+};
+
+/* Cuts each segment behind its last referenced record and removes files that hold none. Call it
+ * before the first append and after any failure. ends ascend. */
+int segments_recover(struct segments *s, const struct segment_end *ends, size_t count,
+    struct err *e) ERR_WARN_UNUSED;
+
+/* Appends a record; it is durable once segments_sync has returned. Any failure is ERR_RETRY or
+ * ERR_FAIL and closes the file: the caller recovers before it appends again. */
+int segment_append(struct segments *s, uint64_t group, const struct completion *c, uint32_t n,
+    struct segment_place *ret, struct err *e) ERR_WARN_UNUSED;
+int segments_sync(struct segments *s, struct err *e) ERR_WARN_UNUSED;
+
+/* Reads a group's record back; c gets n completions with tokens, logp and len in the arena.
+ * ERR_DATA when it is not what was written: the message names file, offset and what is wrong. */
+int segment_read(struct segments *s, const struct segment_place *p, uint64_t group, uint32_t n,
+    struct arena *a, struct completion *c, struct err *e) ERR_WARN_UNUSED;
+
+/* Path of a segment's file, to be freed. */
+char *segment_path(const struct segments *s, uint32_t number);
+
+#endif
