@@ -28,7 +28,8 @@ struct bus_route {
 struct bus_server;
 
 struct bus_server_stats {
-    uint64_t received, rejected, sent, dropped; /* frames; rejected: not a frame of ours */
+    uint64_t received, rejected, sent,
+        dropped; /* frames; rejected: not of ours, and connections closed for what they sent */
 };
 
 /* A checked frame arrived; f and its payload are valid during the call. */

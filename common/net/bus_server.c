@@ -3,10 +3,12 @@
 #include <stdlib.h>
 
 #include "common/net/bus.h"
+#include "common/net/bus_gate.h"
 #include "common/net/bus_socket.h"
 
 struct bus_server {
-    struct bus_socket *socket; /* owned */
+    struct bus_gate *gate;     /* owned; where peers connect */
+    struct bus_socket *socket; /* owned; behind the gate */
     size_t payload_max;
     bus_request_fn *on_request;
     void *arg; /* borrowed */
@@ -34,6 +36,21 @@ static void on_message(
 
 static const struct bus_socket_events server_events = {.message = on_message};
 
+static int open_parts(struct bus_server *s, uv_loop_t *loop, const char *address, struct err *e)
+{
+    size_t body_max = FRAME_HEADER_BYTES + s->payload_max + FRAME_TAG_BYTES;
+    int r = bus_address_check(address, e);
+    if (r == 0)
+        r = bus_gate_new(
+            loop, bus_address_path(address), body_max + BUS_ROUTE_BYTES_MAX, &s->gate, e);
+    if (r == 0)
+        r = bus_socket_open(loop, BUS_REPLIER, bus_gate_inner_address(s->gate), body_max,
+            &server_events, s, &s->socket, e);
+    if (r == 0)
+        r = bus_gate_listen(s->gate, e);
+    return r;
+}
+
 int bus_server_open(uv_loop_t *loop, const char *address, size_t payload_max,
     bus_request_fn *on_request, void *arg, struct bus_server **ret, struct err *e)
 {
@@ -41,10 +58,9 @@ int bus_server_open(uv_loop_t *loop, const char *address, size_t payload_max,
     s->payload_max = payload_max;
     s->on_request = on_request;
     s->arg = arg;
-    int r = bus_socket_open(loop, BUS_REPLIER, address,
-        FRAME_HEADER_BYTES + payload_max + FRAME_TAG_BYTES, &server_events, s, &s->socket, e);
+    int r = open_parts(s, loop, address, e);
     if (r != 0) {
-        free(s);
+        bus_server_close(s);
         return r;
     }
     *ret = s;
@@ -64,13 +80,16 @@ void bus_server_reply(struct bus_server *s, const struct bus_route *to, const st
 
 struct bus_server_stats bus_server_stats(const struct bus_server *s)
 {
-    return s->stats;
+    struct bus_server_stats stats = s->stats;
+    stats.rejected += bus_gate_rejected(s->gate);
+    return stats;
 }
 
 void bus_server_close(struct bus_server *s)
 {
     if (s == NULL)
         return;
+    bus_gate_close(s->gate);
     bus_socket_close(s->socket);
     buf_done(&s->frame);
     free(s);

@@ -29,7 +29,7 @@ struct bus_socket {
     void *arg;                              /* borrowed */
 };
 
-static const char *address_path(const char *address)
+const char *bus_address_path(const char *address)
 {
     return address + sizeof(ipc_scheme) - 1;
 }
@@ -43,7 +43,7 @@ int bus_address_check(const char *address, struct err *e)
             address);
     if (strncmp(address, ipc_scheme, sizeof(ipc_scheme) - 1) != 0)
         return err_set(e, ERR_CONFIG, "address '%.200s': expected ipc://PATH", address);
-    const char *path = address_path(address);
+    const char *path = bus_address_path(address);
     if (path[0] != '/')
         return err_set(e, ERR_CONFIG, "address '%.200s': the path must be absolute", address);
     if (strlen(path) >= sizeof(un.sun_path))
@@ -55,22 +55,6 @@ int bus_address_check(const char *address, struct err *e)
     if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
         return err_set(
             e, ERR_CONFIG, "address '%.200s': the path exists and is not a socket", address);
-    return 0;
-}
-
-/* Without a key, whoever can reach the socket is trusted with it: the directory is the lock. */
-static int check_private_dir(const char *address, struct err *e)
-{
-    CLEANUP_FREE char *dir = mem_strdup(address_path(address));
-    char *slash = strrchr(dir, '/');
-    slash[slash == dir ? 1 : 0] = '\0';
-    struct stat st;
-    if (stat(dir, &st) != 0)
-        return err_sys(e, ERR_CONFIG, "address '%.200s': its directory", address);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0777) != 0700)
-        return err_set(e, ERR_CONFIG,
-            "address '%.200s': directory of user %u with mode %04o, expected user %u and mode 0700",
-            address, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned)geteuid());
     return 0;
 }
 
@@ -153,8 +137,6 @@ int bus_socket_open(uv_loop_t *loop, enum bus_side side, const char *address, si
     const struct bus_socket_events *events, void *arg, struct bus_socket **ret, struct err *e)
 {
     int r = bus_address_check(address, e);
-    if (r == 0 && side == BUS_REPLIER)
-        r = check_private_dir(address, e);
     if (r != 0)
         return r;
     struct bus_socket *s = mem_alloc(sizeof(*s));

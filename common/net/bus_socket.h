@@ -33,6 +33,7 @@ struct bus_socket_events {
 /* Refuses what nanomsg would abort on or destroy: paths over 107 bytes, and paths of something that
  * is not a socket. tcp:// is refused because frames carry no key yet. */
 int bus_address_check(const char *address, struct err *e) ERR_WARN_UNUSED;
+const char *bus_address_path(const char *address); /* of one that was checked */
 
 /* A replier binds, in a directory that only its owner may enter; a requester connects in the
  * background and goes on trying. Messages over body_max are refused before memory is allocated for
