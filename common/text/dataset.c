@@ -111,18 +111,30 @@ static int row_key(const struct loader *l, const json_t *row, struct buf *key, s
     return 0;
 }
 
-static char *task_json(struct arena *a, struct row_draft *draft)
+static char *task_json(struct row_draft *draft)
 {
     if (draft->task == NULL)
         draft->task = json_object();
     if (draft->has_answer)
         (void)json_object_set_new(draft->task, "answer",
             json_stringn((const char *)draft->answer.data, draft->answer.len));
-    CLEANUP_FREE char *text = json_dumps(draft->task, JSON_COMPACT);
-    return arena_strdup(a, text);
+    return json_dumps(draft->task, JSON_COMPACT);
 }
 
-static void keep_row(struct dataset *d, struct row_draft *draft, const struct buf *key)
+/* A row of any size a line may have must fit into a grade input too, which holds both under the
+ * same limit. */
+static int check_sizes(const struct row_draft *draft, const char *json, struct err *e)
+{
+    size_t n = strlen(json);
+    n = draft->prompt.len > n ? draft->prompt.len : n;
+    if (n > LIMIT_DATASET_LINE)
+        return err_set(e, ERR_DATA, "its prompt and task become %zu bytes, the limit is %d", n,
+            LIMIT_DATASET_LINE);
+    return 0;
+}
+
+static void keep_row(
+    struct dataset *d, struct row_draft *draft, const struct buf *key, const char *json)
 {
     if (d->count == d->cap) {
         d->cap = d->cap > 0 ? d->cap * 2 : 256;
@@ -136,7 +148,7 @@ static void keep_row(struct dataset *d, struct row_draft *draft, const struct bu
                           : NULL,
         .answer =
             draft->has_answer ? arena_strdup(d->arena, (const char *)draft->answer.data) : NULL,
-        .json = task_json(d->arena, draft),
+        .json = arena_strdup(d->arena, json),
     };
 }
 
@@ -172,9 +184,11 @@ static int convert_row(struct loader *l, const json_t *row, struct err *e)
     if (!key_set_add(&l->keys, (const char *)key.data))
         return err_set(
             e, ERR_DATA, "row key '%.64s': an earlier row has it too", (const char *)key.data);
-    if (in_split(l, (const char *)draft.prompt.data))
-        keep_row(d, &draft, &key);
-    return 0;
+    CLEANUP_FREE char *json = task_json(&draft);
+    r = check_sizes(&draft, json, e);
+    if (r == 0 && in_split(l, (const char *)draft.prompt.data))
+        keep_row(d, &draft, &key, json);
+    return r;
 }
 
 static bool is_blank(const char *text, size_t n)

@@ -18,78 +18,78 @@ static int parse(const char *text, const char *format, struct dataset **ret, str
     return dataset_parse(text, strlen(text), "x.jsonl", format, SPLIT_ALL, 0, ret, e);
 }
 
+static const struct {
+    const char *line, *format;
+    struct dataset_row want;
+} layouts[] = {
+    {"{\"prompt\":\"1=\",\"completion\":\"ok\"}", "demos", {"0", "1=", "ok", NULL, "{}"}},
+    {"{\"question\":\"How?\",\"answer\":\"So.\\n#### $1,234\"}", "gsm8k",
+        {"0", "How?", NULL, "1234", "{\"answer\":\"1234\"}"}},
+    {"{\"question\":\"How?\",\"answer\":\"#### 5\\n#### -7 \\nmore\"}", "gsm8k",
+        {"0", "How?", NULL, "-7", "{\"answer\":\"-7\"}"}},
+    {"{\"problem\":\"P\",\"solution\":\"\\\\boxed{1} and "
+     "\\\\boxed{\\\\frac{3}{4}}.\",\"unique_id\":\"a/1\"}",
+        "math", {"a/1", "P", NULL, "\\frac{3}{4}", "{\"answer\":\"\\\\frac{3}{4}\"}"}},
+    {"{\"id\":60,\"problem\":\"P\",\"question\":\"P\",\"answer\":\"204\",\"solution\":"
+     "\"none\"}",
+        "math", {"60", "P", NULL, "204", "{\"answer\":\"204\"}"}},
+    {"{\"id\":0,\"problem\":\"P\",\"answer\":27.0}", "math",
+        {"0", "P", NULL, "27", "{\"answer\":\"27\"}"}},
+    {"{\"problem\":\"P\",\"answer\":0.1}", "math", {"0", "P", NULL, "0.1", "{\"answer\":\"0.1\"}"}},
+    {"{\"problem\":\"P\",\"answer\":-3}", "math", {"0", "P", NULL, "-3", "{\"answer\":\"-3\"}"}},
+    {"{\"task_id\":\"H/0\",\"prompt\":\"def "
+     "f():\\n\",\"entry_point\":\"f\",\"canonical_solution\":\"\",\"test\":\"def "
+     "check(c): pass\"}",
+        "humaneval",
+        {"H/0", "def f():\n", NULL, NULL,
+            "{\"language\":\"python\",\"entry_point\":\"f\",\"prefix\":\"def "
+            "f():\\n\",\"tests\":[{\"check\":\"def check(c): pass\"}]}"}},
+    {"{\"text\":\"Add.\",\"task_id\":7,\"code\":\"\",\"test_setup_code\":\"\",\"test_list\":["
+     "\"assert f(1) == "
+     "2\",\"assert f(2) == 3\"],\"challenge_test_list\":[]}",
+        "mbpp",
+        {"7", "Add.\nYour code should pass these tests:\nassert f(1) == 2\nassert f(2) == 3\n",
+            NULL, NULL,
+            "{\"language\":\"python\",\"tests\":[{\"assert\":\"assert f(1) == "
+            "2\"},{\"assert\":\"assert f(2) "
+            "== 3\"}]}"}},
+    {"{\"prompt\":\"Add.\",\"test_imports\":[\"import "
+     "math\",\"import re\"],\"test_list\":[\"assert f(1)\"]}",
+        "mbpp",
+        {"0", "Add.\nYour code should pass these tests:\nassert f(1)\n", NULL, NULL,
+            "{\"language\":\"python\",\"tests\":[{\"assert\":\"assert "
+            "f(1)\"}],\"setup\":\"import "
+            "math\\nimport re\"}"}},
+    {"{\"nums\":[19,36,55],\"target\":-98}", "countdown",
+        {"0",
+            "Using the numbers [19, 36, 55], create an expression that equals -98. Use the "
+            "operations + - * / "
+            "and parentheses; each number must be used exactly once",
+            NULL, NULL, "{\"nums\":[19,36,55],\"target\":-98}"}},
+    {"{\"prompt\":\"1=\",\"answer\":\"1\",\"scorer\":\"exact\"}", "tasks",
+        {"0", "1=", NULL, "1", "{\"scorer\":\"exact\",\"answer\":\"1\"}"}},
+    {"{\"id\":\"k\",\"prompt\":\"sort\",\"language\":\"c\",\"setup\":\"s\",\"entry_point\":"
+     "\"f\",\"tests\":[{\"stdin\":"
+     "\"1\",\"stdout\":\"2\"},{\"stdout\":\"\"},{\"assert\":\"f(1) == 2\"}]}",
+        "tasks",
+        {"k", "sort", NULL, NULL,
+            "{\"language\":\"c\",\"tests\":[{\"stdin\":\"1\",\"stdout\":\"2\"},{\"stdout\":"
+            "\"\"},{\"assert\":\"f(1)"
+            " == 2\"}],\"entry_point\":\"f\",\"setup\":\"s\"}"}},
+};
+
 static void layouts_become_rows(void **state)
 {
-    static const struct {
-        const char *line, *format;
-        struct dataset_row want;
-    } cases[] = {
-        {"{\"prompt\":\"1=\",\"completion\":\"ok\"}", "demos", {"0", "1=", "ok", NULL, "{}"}},
-        {"{\"question\":\"How?\",\"answer\":\"So.\\n#### $1,234\"}", "gsm8k",
-            {"0", "How?", NULL, "1234", "{\"answer\":\"1234\"}"}},
-        {"{\"question\":\"How?\",\"answer\":\"#### 5\\n#### -7 \\nmore\"}", "gsm8k",
-            {"0", "How?", NULL, "-7", "{\"answer\":\"-7\"}"}},
-        {"{\"problem\":\"P\",\"solution\":\"\\\\boxed{1} and "
-         "\\\\boxed{\\\\frac{3}{4}}.\",\"unique_id\":\"a/1\"}",
-            "math", {"a/1", "P", NULL, "\\frac{3}{4}", "{\"answer\":\"\\\\frac{3}{4}\"}"}},
-        {"{\"id\":60,\"problem\":\"P\",\"question\":\"P\",\"answer\":\"204\",\"solution\":"
-         "\"none\"}",
-            "math", {"60", "P", NULL, "204", "{\"answer\":\"204\"}"}},
-        {"{\"id\":0,\"problem\":\"P\",\"answer\":27.0}", "math",
-            {"0", "P", NULL, "27", "{\"answer\":\"27\"}"}},
-        {"{\"problem\":\"P\",\"answer\":0.1}", "math",
-            {"0", "P", NULL, "0.1", "{\"answer\":\"0.1\"}"}},
-        {"{\"problem\":\"P\",\"answer\":-3}", "math",
-            {"0", "P", NULL, "-3", "{\"answer\":\"-3\"}"}},
-        {"{\"task_id\":\"H/0\",\"prompt\":\"def "
-         "f():\\n\",\"entry_point\":\"f\",\"canonical_solution\":\"\",\"test\":\"def "
-         "check(c): pass\"}",
-            "humaneval",
-            {"H/0", "def f():\n", NULL, NULL,
-                "{\"language\":\"python\",\"entry_point\":\"f\",\"prefix\":\"def "
-                "f():\\n\",\"tests\":[{\"check\":\"def check(c): pass\"}]}"}},
-        {"{\"text\":\"Add.\",\"task_id\":7,\"code\":\"\",\"test_setup_code\":\"\",\"test_list\":["
-         "\"assert f(1) == "
-         "2\",\"assert f(2) == 3\"],\"challenge_test_list\":[]}",
-            "mbpp",
-            {"7", "Add.\nYour code should pass these tests:\nassert f(1) == 2\nassert f(2) == 3\n",
-                NULL, NULL,
-                "{\"language\":\"python\",\"tests\":[{\"assert\":\"assert f(1) == "
-                "2\"},{\"assert\":\"assert f(2) "
-                "== 3\"}]}"}},
-        {"{\"prompt\":\"Add.\",\"test_imports\":[\"import "
-         "math\",\"import re\"],\"test_list\":[\"assert f(1)\"]}",
-            "mbpp",
-            {"0", "Add.\nYour code should pass these tests:\nassert f(1)\n", NULL, NULL,
-                "{\"language\":\"python\",\"tests\":[{\"assert\":\"assert "
-                "f(1)\"}],\"setup\":\"import "
-                "math\\nimport re\"}"}},
-        {"{\"nums\":[19,36,55],\"target\":-98}", "countdown",
-            {"0",
-                "Using the numbers [19, 36, 55], create an expression that equals -98. Use the "
-                "operations + - * / "
-                "and parentheses; each number must be used exactly once",
-                NULL, NULL, "{\"nums\":[19,36,55],\"target\":-98}"}},
-        {"{\"prompt\":\"1=\",\"answer\":\"1\",\"scorer\":\"exact\"}", "tasks",
-            {"0", "1=", NULL, "1", "{\"scorer\":\"exact\",\"answer\":\"1\"}"}},
-        {"{\"id\":\"k\",\"prompt\":\"sort\",\"language\":\"c\",\"setup\":\"s\",\"entry_point\":"
-         "\"f\",\"tests\":[{\"stdin\":"
-         "\"1\",\"stdout\":\"2\"},{\"stdout\":\"\"},{\"assert\":\"f(1) == 2\"}]}",
-            "tasks",
-            {"k", "sort", NULL, NULL,
-                "{\"language\":\"c\",\"tests\":[{\"stdin\":\"1\",\"stdout\":\"2\"},{\"stdout\":"
-                "\"\"},{\"assert\":\"f(1)"
-                " == 2\"}],\"entry_point\":\"f\",\"setup\":\"s\"}"}},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
         static const char *const asked[] = {"auto", NULL};
         for (size_t k = 0; k < ARRAY_LEN(asked); k++) {
             struct dataset *d = NULL;
             struct err e = {0};
-            if (parse(cases[i].line, asked[k] != NULL ? asked[k] : cases[i].format, &d, &e) != 0)
+            if (parse(layouts[i].line, asked[k] != NULL ? asked[k] : layouts[i].format, &d, &e) !=
+                0)
                 fail_msg("case %zu: %s", i, e.msg);
-            const struct dataset_row *row = dataset_row(d, 0), *want = &cases[i].want;
-            assert_string_equal(dataset_format(d), cases[i].format);
+            const struct dataset_row *row = dataset_row(d, 0), *want = &layouts[i].want;
+            assert_string_equal(dataset_format(d), layouts[i].format);
             assert_int_equal(dataset_count(d), 1);
             assert_string_equal(row->key, want->key);
             assert_string_equal(row->prompt, want->prompt);
@@ -289,6 +289,20 @@ static void lines_are_bounded(void **state)
     }
 }
 
+/* A task may be larger than its line: each of these tests grows by eleven bytes. */
+static void tasks_are_bounded(void **state)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct dataset *d = NULL;
+    struct err e;
+    buf_puts(&text, "{\"text\":\"p\",\"test_list\":[\"a\"");
+    while (text.len + 6 < LIMIT_DATASET_LINE)
+        buf_puts(&text, ",\"a\"");
+    buf_puts(&text, "]}");
+    assert_int_equal(parse((const char *)text.data, "auto", &d, &e), ERR_DATA);
+    assert_non_null(strstr(e.msg, "task become"));
+}
+
 static void what_is_no_file_is_refused(void **state)
 {
     struct dataset *d = NULL;
@@ -310,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_split_without_rows_is_an_error),
         cmocka_unit_test(files_and_memory_read_alike),
         cmocka_unit_test(lines_are_bounded),
+        cmocka_unit_test(tasks_are_bounded),
         cmocka_unit_test(what_is_no_file_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
