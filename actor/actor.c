@@ -33,31 +33,27 @@ struct actor {
     struct param_table *table;   /* owned; as cache */
     struct blob_ref model;       /* of the welcome */
     bool fetching_model, have_model, ended;
-    struct job *jobs; /* owned; in order of arrival */
+    struct err failure; /* code 0: none */
+    struct job *jobs;   /* owned; in order of arrival */
     uv_timer_t tick, submitted;
     unsigned timers_open;
 };
 
 static void dispatch(struct actor *a);
 
-/* Ends once, a turn of the loop later: callers may be deep inside a callback of something we would
- * close. */
-static void end(struct actor *a, int code, const char *why)
-{
-    if (a->ended)
-        return;
-    a->ended = true;
-    a->o.ended(a->o.arg, code, why);
-}
-
+/* This actor cannot go on: gives its leases back, says Bye, then ends with this error. */
 static void fail(struct actor *a, const struct err *e)
 {
+    if (a->failure.code < 0 || a->ended)
+        return;
     log_error("actor", "cannot go on", LOG_ERR(e));
-    if (!a->ended)
-        for (struct job *j = a->jobs; j != NULL; j = j->next)
-            if (!j->revoked)
-                worker_release(a->worker, j->sample->lease.lease, e->msg);
-    end(a, e->code, e->msg);
+    a->failure = *e;
+    worker_drain(a->worker, 0);
+}
+
+static bool is_going(const struct actor *a)
+{
+    return !a->ended && a->failure.code == 0;
 }
 
 /* ---- jobs ---- */
@@ -127,7 +123,7 @@ static void on_sampled(void *arg, struct sample_job *sample)
     struct job *job = job_of_sample(a, sample);
     assert(job != NULL);
     weights_cache_release(a->cache, sample->params);
-    if (!a->ended && !job->revoked) {
+    if (is_going(a) && !job->revoked) {
         if (sample->outcome == SAMPLE_DONE) {
             submit(a, job);
         } else if (sample->outcome == SAMPLE_FAILED) {
@@ -178,7 +174,7 @@ static void dispatch(struct actor *a)
 {
     if (!a->have_model)
         return;
-    for (struct job *j = a->jobs; j != NULL && !a->ended; j = j->next)
+    for (struct job *j = a->jobs; j != NULL && is_going(a); j = j->next)
         if (j->state == JOB_WAITING)
             job_advance(a, j);
 }
@@ -232,7 +228,7 @@ static void on_model(void *arg, const uint8_t *data, size_t n, const struct err 
 
 static void fetch_model(struct actor *a)
 {
-    if (a->have_model || a->fetching_model || a->ended || hash_is_zero(&a->model.hash))
+    if (a->have_model || a->fetching_model || !is_going(a) || hash_is_zero(&a->model.hash))
         return;
     a->fetching_model = true;
     worker_fetch(a->worker, &a->model, 0, on_model, a);
@@ -282,13 +278,16 @@ static void on_revoked(void *arg, uint64_t lease)
 
 static void on_stopped(void *arg, int code, const char *why)
 {
-    end(arg, code, why);
+    struct actor *a = arg;
+    bool failed = a->failure.code < 0;
+    a->ended = true;
+    a->o.ended(a->o.arg, failed ? a->failure.code : code, failed ? a->failure.msg : why);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct actor *a = timer->data;
-    if (a->ended)
+    if (!is_going(a))
         return;
     fetch_model(a);
     if (a->have_model)
@@ -337,7 +336,7 @@ int actor_open(uv_loop_t *loop, const struct actor_options *o, struct actor **re
 
 void actor_drain(struct actor *a, uint32_t grace_ms)
 {
-    if (!a->ended)
+    if (is_going(a))
         worker_drain(a->worker, grace_ms);
 }
 

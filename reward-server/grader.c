@@ -58,14 +58,6 @@ struct grader {
     bool ended;
 };
 
-static void end(struct grader *g, int code, const char *why)
-{
-    if (g->ended)
-        return;
-    g->ended = true;
-    g->o.ended(g->o.arg, code, why);
-}
-
 /* ---- jobs ---- */
 
 static void job_free(struct job *job)
@@ -261,7 +253,9 @@ static void on_revoked(void *arg, uint64_t lease)
 
 static void on_stopped(void *arg, int code, const char *why)
 {
-    end(arg, code, why);
+    struct grader *g = arg;
+    g->ended = true;
+    g->o.ended(g->o.arg, code, why);
 }
 
 static void on_tick(uv_timer_t *timer)
