@@ -91,7 +91,7 @@ static void print_json(uint32_t index, const struct buf *text, const struct samp
     json_t *row = json_pack("{s:i, s:s, s:s, s:o, s:o}", "index", (int)index, "text",
         (const char *)text->data, "stop", stop_reason_name(s->stop), "tokens", tokens, "logp",
         logps);
-    char *line = json_dumps(row, JSON_COMPACT);
+    char *line = json_dumps(row, JSON_REAL_PRECISION(9)) /* all bits of a float */;
     puts(line);
     free(line);
     json_decref(row);
