@@ -1,4 +1,4 @@
-/* segment.c: see segment.h for the format and the crash story. */
+/* segment.c: see segment.h for the crash story and proto/record.h for the bytes. */
 #include "learner/segment.h"
 
 #include <dirent.h>
@@ -9,23 +9,8 @@
 
 #include "common/base/fault.h"
 #include "common/base/file.h"
-#include "common/base/hash.h"
 #include "common/base/mem.h"
-
-enum {
-    RECORD_HEADER_BYTES = 24,
-    RECORD_TRAILER_BYTES = 8,
-    SECTION_HEADER_BYTES = 8,
-    SECTIONS_MAX = 64,
-    TAG_LENGTHS = 1,
-    TAG_TOKENS = 2,
-    TAG_LOGPROBS = 3,
-};
-
-static const char file_magic[8] = "COHSEG1\n";
-static const char record_magic[4] = "REC1";
-
-_Static_assert(sizeof(float) == 4, "log-probs are stored as their 32 bits");
+#include "proto/record.h"
 
 struct segments {
     char *dir;           /* owned */
@@ -75,10 +60,8 @@ static int give_up(struct segments *s, int code)
 
 static int write_file_header(struct segments *s, const char *path, struct err *e)
 {
-    uint8_t h[SEGMENT_HEADER_BYTES];
-    memcpy(h, file_magic, sizeof(file_magic));
-    put_u32(h + 8, s->number);
-    put_u32(h + 12, crc32c(0, h, 12));
+    uint8_t h[RECORD_FILE_HEADER_BYTES];
+    record_file_header_put(h, s->number);
     int r = file_write_all(s->fd, h, sizeof(h), e);
     if (r)
         return err_ctx(e, "write '%s'", path);
@@ -100,44 +83,6 @@ static int open_current(struct segments *s, struct err *e)
     return s->end ? 0 : write_file_header(s, path, e);
 }
 
-static void put_section(struct buf *b, uint32_t tag, const void *data, size_t bytes)
-{
-    static const uint8_t zeros[8];
-    buf_put_u32(b, tag);
-    buf_put_u32(b, (uint32_t)bytes);
-    buf_append(b, data, bytes);
-    buf_append(b, zeros, (8 - bytes % 8) % 8);
-}
-
-/* Hosts are little-endian (x86-64, arm64): the arrays are the file's bytes. */
-static void put_sections(struct buf *b, const struct completion *c, uint32_t n)
-{
-    CLEANUP_BUF struct buf lengths = {0}, tokens = {0}, logp = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        buf_put_u32(&lengths, c[i].len);
-        buf_append(&tokens, c[i].tokens, 4 * (size_t)c[i].len);
-        buf_append(&logp, c[i].logp, 4 * (size_t)c[i].len);
-    }
-    put_section(b, TAG_LENGTHS, lengths.data, lengths.len);
-    put_section(b, TAG_TOKENS, tokens.data, tokens.len);
-    put_section(b, TAG_LOGPROBS, logp.data, logp.len);
-}
-
-static void put_record(struct buf *b, uint64_t group, const struct completion *c, uint32_t n)
-{
-    buf_clear(b);
-    buf_append(b, record_magic, sizeof(record_magic));
-    buf_put_u32(b, 0);
-    buf_put_u64(b, group);
-    buf_put_u32(b, 3);
-    buf_put_u32(b, 0);
-    put_sections(b, c, n);
-    put_u32(b->data + 4, (uint32_t)(b->len + RECORD_TRAILER_BYTES));
-    put_u32(b->data + 20, crc32c(0, b->data, 20));
-    buf_put_u32(b, crc32c(0, b->data, b->len));
-    buf_put_u32(b, 0);
-}
-
 int segment_append(struct segments *s, uint64_t group, const struct completion *c, uint32_t n,
     struct segment_place *ret, struct err *e)
 {
@@ -151,7 +96,8 @@ int segment_append(struct segments *s, uint64_t group, const struct completion *
     int r = s->fd < 0 ? open_current(s, e) : 0;
     if (r)
         return give_up(s, r);
-    put_record(&s->scratch, group, c, n);
+    buf_clear(&s->scratch);
+    record_put(&s->scratch, group, c, n);
     r = file_write_all(s->fd, s->scratch.data, s->scratch.len, e);
     if (r)
         return give_up(s, err_ctx(e, "append to segment %u", s->number));
@@ -249,78 +195,11 @@ int segments_recover(
 
 /* ---- reading ---- */
 
-/* The data of the section with that tag, whose size must be bytes; NULL with e set. */
-static const uint8_t *find_section(
-    const struct buf *rec, uint32_t tag, uint64_t bytes, struct err *e)
-{
-    uint32_t sections = get_u32(rec->data + 16);
-    size_t at = RECORD_HEADER_BYTES, end = rec->len - RECORD_TRAILER_BYTES;
-    for (uint32_t i = 0; i < sections && end - at >= SECTION_HEADER_BYTES; i++) {
-        uint32_t got = get_u32(rec->data + at + 4);
-        uint64_t padded = ((uint64_t)got + 7) / 8 * 8;
-        const uint8_t *data = rec->data + at + SECTION_HEADER_BYTES;
-        if (padded > end - at - SECTION_HEADER_BYTES)
-            break;
-        if (get_u32(rec->data + at) == tag) {
-            if (got == bytes)
-                return data;
-            (void)err_set(
-                e, ERR_DATA, "section %u has %u bytes, expected %ju", tag, got, (uintmax_t)bytes);
-            return NULL;
-        }
-        at += SECTION_HEADER_BYTES + padded;
-    }
-    (void)err_set(e, ERR_DATA, "section %u is missing", tag);
-    return NULL;
-}
-
-static int check_record(const struct buf *rec, uint64_t group, struct err *e)
-{
-    const uint8_t *d = rec->data;
-    size_t body = rec->len - RECORD_TRAILER_BYTES;
-    if (memcmp(d, record_magic, sizeof(record_magic)) != 0)
-        return err_set(e, ERR_DATA, "no record begins here");
-    if (get_u32(d + 20) != crc32c(0, d, 20) || get_u32(d + body) != crc32c(0, d, body))
-        return err_set(e, ERR_DATA, "checksum differs: the bytes are not those that were written");
-    if (get_u32(d + 4) != rec->len)
-        return err_set(e, ERR_DATA, "record of %u bytes, expected %zu", get_u32(d + 4), rec->len);
-    if (get_u64(d + 8) != group)
-        return err_set(e, ERR_DATA, "record of group %ju, expected %ju", (uintmax_t)get_u64(d + 8),
-            (uintmax_t)group);
-    if (get_u32(d + 16) > SECTIONS_MAX)
-        return err_set(e, ERR_DATA, "%u sections", get_u32(d + 16));
-    return 0;
-}
-
-static int split_record(
-    const struct buf *rec, uint32_t n, struct arena *a, struct completion *c, struct err *e)
-{
-    const uint8_t *lengths = find_section(rec, TAG_LENGTHS, 4 * (uint64_t)n, e);
-    if (!lengths)
-        return e->code;
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += get_u32(lengths + 4 * (size_t)i);
-    const uint8_t *tokens = find_section(rec, TAG_TOKENS, 4 * sum, e);
-    const uint8_t *logp = tokens ? find_section(rec, TAG_LOGPROBS, 4 * sum, e) : NULL;
-    if (!logp)
-        return e->code;
-    size_t at = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        c[i].len = get_u32(lengths + 4 * (size_t)i);
-        c[i].tokens = arena_dup(a, tokens + at, 4 * (size_t)c[i].len);
-        c[i].logp = arena_dup(a, logp + at, 4 * (size_t)c[i].len);
-        at += 4 * (size_t)c[i].len;
-    }
-    return 0;
-}
-
 static int read_record(
     const char *path, const struct segment_place *p, struct buf *rec, struct err *e)
 {
-    if (p->length < RECORD_HEADER_BYTES + RECORD_TRAILER_BYTES || p->length % 8 ||
-        p->length > 4 * (uint64_t)LIMIT_SUBMIT_BYTES)
-        return err_set(e, ERR_DATA, "a length of %ju bytes is no record's", (uintmax_t)p->length);
+    if (record_length_check(p->length, e) < 0)
+        return e->code;
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_sys(e, ERR_DATA, "open");
@@ -337,9 +216,7 @@ int segment_read(struct segments *s, const struct segment_place *p, uint64_t gro
         e = &own;
     int r = read_record(path, p, &rec, e);
     if (r == 0)
-        r = check_record(&rec, group, e);
-    if (r == 0)
-        r = split_record(&rec, n, a, c, e);
+        r = record_parse(rec.data, rec.len, group, n, a, c, e);
     if (r && r != ERR_RETRY)
         e->code = ERR_DATA;
     return r ? err_ctx(e, "'%s' at byte %ju", path, (uintmax_t)p->offset) : 0;

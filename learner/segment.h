@@ -1,24 +1,6 @@
 /* segment.h: the append-only files that hold token ids and log-probs: RUN/samples/NNNNNN.seg.
  *
- * Format (all integers little-endian). A file begins with 16 bytes:
- *
- *     0  8  "COHSEG1\n"
- *     8  4  number of the segment, as in the file's name
- *    12  4  CRC32C of the 12 bytes before
- *
- * Records follow, each at a multiple of 8:
- *
- *     0  4  "REC1"
- *     4  4  bytes of the whole record, a multiple of 8
- *     8  8  group id
- *    16  4  number of sections
- *    20  4  CRC32C of the 20 bytes before
- *    24     sections: u32 tag, u32 bytes of the data, the data, zeros up to a multiple of 8
- *    -8  4  CRC32C of all bytes of the record before
- *    -4  4  zero
- *
- * Sections of a group with n completions: 1 lengths u32[n]; 2 token ids u32[sum]; 3 log-probs
- * f32[sum], completion after completion. Readers skip tags that they do not know.
+ * proto/record.h describes their bytes.
  *
  * Crash story. A record is appended, the file synced (and, when it is new, its directory), and only
  * then is the row committed that points to (segment, offset, length). So a crash leaves whole
@@ -39,7 +21,6 @@
 #include "proto/codec.h"
 
 enum {
-    SEGMENT_HEADER_BYTES = 16,
     SEGMENT_BYTES_MAX = 64 << 20, /* a file that has reached it gets no further record */
 };
 
