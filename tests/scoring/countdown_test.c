@@ -186,6 +186,31 @@ static void random_expressions_have_their_values(void **state)
     arena_free(a);
 }
 
+/* The largest values that a task can make: sixteen of the largest numbers, multiplied and divided.
+ */
+static void largest_values_fit(void **state)
+{
+    static const char largest[] = "9223372036854775807";
+    static const char *const operators[] = {"*", "/", "+", "-"};
+    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
+        for (size_t k = 0; k < ARRAY_LEN(operators); k++) {
+            CLEANUP_BUF struct buf task = {0}, text = {0};
+            buf_puts(&task, "{\"target\":-9223372036854775808,\"nums\":[");
+            for (size_t n = 0; n < SCORER_NUMS_MAX; n++) {
+                buf_printf(&task, "%s%s", n > 0 ? "," : "", largest);
+                if (n > 0)
+                    buf_puts(&text, operators[n % 2 == 0 ? i : k]);
+                buf_puts(&text, largest);
+            }
+            buf_puts(&task, "]}");
+            struct score_result r =
+                score_text("countdown", "{}", (const char *)task.data, text.data, text.len);
+            assert_int_equal(r.verdict, VERDICT_WRONG);
+            assert_non_null(strstr(r.reason, "is "));
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : seed;
@@ -197,6 +222,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(depth_and_length_are_bounded),
         cmocka_unit_test(hostile_texts_are_bounded),
         cmocka_unit_test(random_expressions_have_their_values),
+        cmocka_unit_test(largest_values_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
