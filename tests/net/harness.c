@@ -31,13 +31,15 @@ void harness_init(struct harness *h)
     (void)snprintf(h->address, sizeof(h->address), "%s/ctl", h->base);
 }
 
-void harness_until(struct harness *h, const bool *condition)
+void harness_watch(struct harness *h)
 {
     uv_update_time(&h->loop);
     assert_int_equal(uv_timer_start(&h->watchdog, on_watchdog, WATCHDOG_MS, 0), 0);
-    while (!*condition)
-        (void)uv_run(&h->loop, UV_RUN_ONCE);
-    (void)uv_timer_stop(&h->watchdog);
+}
+
+void harness_until(struct harness *h, const bool *condition)
+{
+    HARNESS_UNTIL(h, *condition);
 }
 
 void harness_settle(struct harness *h)

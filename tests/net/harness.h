@@ -15,7 +15,16 @@ struct harness {
 
 void harness_init(struct harness *h);
 
-/* Turns the loop until *condition; fails the test after a generous time. */
+/* Turns the loop until the condition holds, a C expression; a test that would wait for ever is
+ * ended. */
+#define HARNESS_UNTIL(h, condition)                                                                \
+    do {                                                                                           \
+        harness_watch(h);                                                                          \
+        while (!(condition))                                                                       \
+            (void)uv_run(&(h)->loop, UV_RUN_ONCE);                                                 \
+        (void)uv_timer_stop(&(h)->watchdog);                                                       \
+    } while (0)
+void harness_watch(struct harness *h);
 void harness_until(struct harness *h, const bool *condition);
 
 /* Turns the loop as long as something is ready, without waiting. */
