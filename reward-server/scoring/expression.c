@@ -1,6 +1,7 @@
 /* expression.c: countdown's expressions: recursive descent with a bounded depth, exact values. The
  * first problem ends the evaluation, so that no more numbers are computed with than the task has.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "reward-server/scoring/number.h"
@@ -28,9 +29,12 @@ static bool eval_unexpected(struct eval *v, const char *expected)
     if (v->at == v->end)
         return eval_fail(v, EXPRESSION_MALFORMED,
             reason_text(v->arena, "the expression ends, expected %s", expected));
+    unsigned char c = (unsigned char)*v->at;
+    char found[8];
+    (void)snprintf(found, sizeof(found), c > ' ' && c < 0x7f ? "'%c'" : "0x%02x", c);
     return eval_fail(v, EXPRESSION_MALFORMED,
-        reason_text(v->arena, "byte %zu of the expression is '%s', expected %s",
-            (size_t)(v->at - v->begin), display_text(v->arena, v->at, 1, 8), expected));
+        reason_text(v->arena, "byte %zu of the expression is %s, expected %s",
+            (size_t)(v->at - v->begin), found, expected));
 }
 
 /* The next character that is no blank, or NUL at the end. */
@@ -55,8 +59,8 @@ static bool eval_number(struct eval *v, mpq_t ret)
         i++;
     if (i == v->count)
         return eval_fail(v, EXPRESSION_WRONG,
-            reason_text(v->arena, "%s is not among the numbers, or used once too often",
-                display_text(v->arena, from, (size_t)(v->at - from), 40)));
+            reason_text(v->arena, "%.*s is not among the numbers, or used once too often",
+                (int)(v->at - from), from));
     v->used[i] = true;
     mpz_set_si(mpq_numref(ret), value);
     mpz_set_ui(mpq_denref(ret), 1);

@@ -53,6 +53,11 @@ static void expressions_are_judged(void **state)
         {T("1,2", "3"), "1.0+2", VERDICT_MALFORMED, NULL, "byte 1"},
         {T("1,2", "3"), "__import__('os')", VERDICT_MALFORMED, NULL, "byte 0"},
         {T("1,2", "3"), "= 3", VERDICT_MALFORMED, NULL, "ends"},
+        {T("1,2", "3"), "1+\\2", VERDICT_MALFORMED, NULL, "is '\\\\', expected"},
+        {T("1,2", "3"),
+            "1\xc3\x97"
+            "2",
+            VERDICT_MALFORMED, NULL, "byte 1 of the expression is 0xc3"},
         {T("1,2", "3"), "", VERDICT_NO_ANSWER, NULL, "empty"},
     };
     check_cases("countdown", "{}", cases, ARRAY_LEN(cases));
