@@ -1,11 +1,10 @@
 /* attention.c: grouped-query attention with RoPE over KV pages; biases of query, key and value
  * (Qwen2) and a norm of each query and key head (Qwen3) where the model has them. */
+#include <math.h>
 #include <string.h>
 
 #include "common/base/mem.h"
 #include "common/model/block.h"
-
-#include <math.h>
 
 struct dims {
     uint32_t H, J, D;

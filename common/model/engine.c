@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mem.h"
 #include "common/model/block.h"
@@ -131,16 +132,33 @@ void engine_free(struct engine *en)
     free(en);
 }
 
+/* Tables of the same model are equal in every name and shape. */
+static int check_table(
+    const struct param_table *own, const struct param_table *given, struct err *e)
+{
+    if (given->param_count != own->param_count)
+        return err_set(e, ERR_FAIL, "%zu tensors, the engine's model has %zu", given->param_count,
+            own->param_count);
+    for (size_t i = 0; i < own->param_count; i++) {
+        const struct param *a = &own->params[i], *b = &given->params[i];
+        if (strcmp(a->name, b->name) != 0 || a->count != b->count || a->shape[0] != b->shape[0])
+            return err_set(e, ERR_FAIL,
+                "tensor '%s' of %zu numbers, the engine's model has '%s' of %zu", b->name, b->count,
+                a->name, a->count);
+    }
+    return 0;
+}
+
 int engine_load(struct engine *en, const struct params *p, struct err *e)
 {
     assert(!en->groups);
-    if (p->table->floats != en->table->floats)
-        return err_set(e, ERR_FAIL, "parameters of %zu floats, the engine's model has %zu",
-            p->table->floats, en->table->floats);
-    int r = en->weights ? 0 : weights_new(en->table, &en->weights, e);
-    if (r == 0)
-        weights_pack(en->weights, p);
-    return r;
+    int r = check_table(en->table, p->table, e);
+    if (r == 0 && !en->weights)
+        r = weights_new(en->table, &en->weights, e);
+    if (r < 0)
+        return err_ctx(e, "load weights");
+    weights_pack(en->weights, p);
+    return 0;
 }
 
 struct engine_stats engine_stats(const struct engine *en)

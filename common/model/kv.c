@@ -35,10 +35,8 @@ void kv_done(struct kv *kv)
 
 int kv_need_gradients(struct kv *kv, struct err *e)
 {
-    if (kv->gradients) {
-        memset(kv->gradients, 0, kv->total * kv->page_floats * sizeof(float));
+    if (kv->gradients)
         return 0;
-    }
     kv->gradients =
         mem_big(kv->total, kv->page_floats * sizeof(float), "gradients of keys and values", e);
     return kv->gradients ? 0 : ERR_FAIL;
@@ -75,6 +73,8 @@ static float *take_page(struct kv *kv, struct kv_seq *s)
     s->reserved--;
     kv->holders[number] = 1;
     float *page = kv->data + number * kv->page_floats;
+    if (kv->gradients)
+        memset(kv_gradient(kv, page), 0, kv->page_floats * sizeof(float));
     s->pages[s->count++] = page;
     return page;
 }

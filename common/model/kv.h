@@ -40,7 +40,7 @@ int kv_init(
     struct kv *kv, size_t layers, size_t layer_floats, size_t pages, struct err *e) ERR_WARN_UNUSED;
 void kv_done(struct kv *kv);
 
-/* Makes (or clears) the gradient pages. */
+/* Gives every page a gradient page, zeroed with it when it is taken. Call it while no page is. */
 int kv_need_gradients(struct kv *kv, struct err *e) ERR_WARN_UNUSED;
 
 static inline size_t kv_pages_for(size_t positions)

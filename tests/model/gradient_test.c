@@ -21,7 +21,7 @@ static void problem_init(struct problem *p, const struct model_config *c, struct
 {
     static const struct {
         uint32_t prompt, n, len;
-    } shapes[] = {{65, 2, 3}, {3, 3, 4}, {64, 2, 2}, {1, 1, 1}, {5, 1, 0}};
+    } shapes[] = {{65, 2, 3}, {3, 3, 4}, {64, 1, 2}, {1, 1, 1}, {5, 1, 0}};
     model_init(&p->model, c, r);
     groups_init(&p->groups, ARRAY_LEN(shapes));
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)

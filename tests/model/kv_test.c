@@ -169,16 +169,17 @@ static void gradients_mirror_and_clear(void **state)
     struct kv_seq s;
     make(&kv, 2);
     kv_seq_init(&s, 2);
-    assert_true(kv_reserve(&kv, &s, 2));
-    kv_extend(&kv, &s, 128);
-    for (int round = 0; round < 2; round++) {
+    assert_ok(kv_need_gradients(&kv, &err));
+    for (int round = 0; round < 3; round++) {
         assert_ok(kv_need_gradients(&kv, &err));
+        assert_true(kv_reserve(&kv, &s, 2));
+        kv_extend(&kv, &s, 128);
         assert_true(kv_gradient(&kv, s.pages[0]) != kv_gradient(&kv, s.pages[1]));
         for (size_t k = 0; k < PAGE_FLOATS; k++)
             assert_true(kv_gradient(&kv, s.pages[1])[k] == 0);
         kv_gradient(&kv, s.pages[1])[PAGE_FLOATS - 1] = 1;
+        kv_release(&kv, &s);
     }
-    kv_release(&kv, &s);
     kv_seq_done(&s);
     kv_done(&kv);
 }
