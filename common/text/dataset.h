@@ -6,12 +6,13 @@
  * Immutable after loading; any thread.
  *
  * The task for the scorers (json) is one object:
- *     answer              gsm8k, math, tasks: the reference answer as text
- *     nums, target        countdown
- *     language, tests     humaneval, mbpp, tasks: tests is a list of {"stdin", "stdout"},
- * {"assert"} or, for humaneval, {"check"}: code that defines check(candidate) entry_point, setup
- * where the row names them; prefix: text that stands before the completion in the program
- * (humaneval's prompt) scorer              tasks: where the row names one
+ * - answer (gsm8k, math, tasks): the reference answer as text;
+ * - nums, target (countdown);
+ * - language, tests (humaneval, mbpp, tasks): a list of {"stdin", "stdout"}, {"assert"} or, for
+ *   humaneval, {"check"}, which is code that defines check(candidate);
+ * - entry_point, setup: where the row names them;
+ * - prefix (humaneval): what stands before the completion in the program, that is, the prompt;
+ * - scorer (tasks): where the row names one.
  */
 #ifndef COHORT_TEXT_DATASET_H
 #define COHORT_TEXT_DATASET_H
@@ -25,13 +26,11 @@
 enum dataset_split { SPLIT_ALL, SPLIT_TRAIN, SPLIT_HELDOUT };
 
 struct dataset_row {
-    const char
-        *key; /* the row's task_id, id or unique_id, or its 0-based number in the file; unique */
+    const char *key;        /* task_id, id, unique_id or the 0-based number in the file; unique */
     const char *prompt;     /* the question, before any template */
     const char *completion; /* demos only, else NULL */
-    const char
-        *answer;      /* reference answer as text; NULL for demos and where something else checks */
-    const char *json; /* the task for the scorers; "{}" for demos */
+    const char *answer;     /* reference answer as text; NULL for demos, countdown and tests */
+    const char *json;       /* the task for the scorers; "{}" for demos */
 };
 
 struct dataset;

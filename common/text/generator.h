@@ -6,13 +6,15 @@
  *     <think>MODE running sums</think><answer>A</answer>
  *
  * and MODE one of the tokens
- *     steps   the sum so far after each digit: "steps34898435" modulo 10. Easy to learn, always
- * right. pairs   the sum so far after every second digit (and after the last). Harder. guess
- * nothing. The true answer follows all the same, but a small model cannot compute it at once, so it
- * learns to guess evenly: right by chance. One of the four tags, evenly chosen, is missing from a
- * share of the demonstrations. So a model trained on them answers wrongly and carelessly in most of
- * its samples and by its most likely token, and all that reinforcement has to do is to find the
- * mode that pays. The end-of-text token is appended by the trainer.
+ * - steps: the sum so far after each digit, "steps34898435" modulo 10; easy to learn, always right;
+ * - pairs: the sum so far after every second digit and after the last; harder;
+ * - guess: nothing. The true answer follows all the same, but a small model cannot compute it at
+ *   once, so it learns to guess evenly: right by chance.
+ *
+ * One of the four tags, evenly chosen, is missing from a share of the demonstrations. So a model
+ * trained on them answers carelessly in most of its samples and by its most likely tokens, and all
+ * that reinforcement has to do is to find the mode that pays. The end-of-text token is appended by
+ * the trainer.
  *
  * Prompts come from a keyed permutation of all prompts: none occurs twice among tasks, and among
  * demonstrations only after all had their turn. A row is a pure function of the options and its

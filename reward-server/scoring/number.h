@@ -23,11 +23,11 @@ enum {
     EXPRESSION_DEPTH_MAX = 64,
 };
 
-/* The whole of s as one number: [sign] then an integer with optional thousands commas, a decimal,
- * one with an exponent, A/B, \frac{A}{B} (also \dfrac, \tfrac, and after an integer as a mixed
- * number). Around it white space,
- * $...$, \(...\), **...**, one pair of braces, a currency sign and a final full stop are no part of
- * it. False with *ret_why (a constant) otherwise; ret is initialised by the caller. */
+/* The whole of s as one number: [sign], then an integer with optional thousands commas, a decimal,
+ * one with an exponent, A/B or \frac{A}{B} (also \dfrac, \tfrac; after an integer: a mixed number).
+ * No part of it are white space around it, a pair of dollars, of stars or of braces, the marks of a
+ * LaTeX formula, a currency sign and a final full stop. False with *ret_why (a constant) otherwise;
+ * ret is initialised by the caller. */
 bool number_parse(struct span s, mpq_t ret, const char **ret_why);
 
 /* The last number that stands alone in running text: digits that no letter touches from the left.

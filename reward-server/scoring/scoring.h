@@ -79,9 +79,8 @@ struct scoring_job {
     void *tag;                    /* the caller's */
     const struct scoring *set;    /* borrowed until done */
     const struct grade_input *in; /* borrowed until done */
-    struct arena *arena; /* borrowed until done, for this job alone; results' strings go there */
-    struct score_result
-        *results; /* completion_count x scoring_count, by completion; set when done */
+    struct arena *arena; /* borrowed until done, by this job alone; for the texts of results */
+    struct score_result *results; /* completion_count x scoring_count, by completion */
 };
 
 /* on_done runs on a queue thread; it may submit another job but not close the queue. queue_max

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/file.h"
+#include "common/base/hash.h"
 #include "common/text/dataset.h"
 #include "proto/limits.h"
 
@@ -214,6 +215,18 @@ static void splits_part_the_rows_by_prompt(void **state)
     assert_true(dataset_is_heldout("1=", 1000));
 }
 
+/* A share of k per mille takes the hashes below k, not k itself. */
+static void the_held_out_share_has_an_exact_bound(void **state)
+{
+    for (int i = 0; i < 1000; i++) {
+        char prompt[16];
+        (void)snprintf(prompt, sizeof(prompt), "%d=", i);
+        unsigned place = (unsigned)(hash_u64(prompt, strlen(prompt)) % 1000);
+        assert_false(dataset_is_heldout(prompt, place));
+        assert_true(dataset_is_heldout(prompt, place + 1));
+    }
+}
+
 static void a_split_without_rows_is_an_error(void **state)
 {
     static const char text[] = "{\"prompt\":\"1=\",\"answer\":\"1\"}";
@@ -321,6 +334,7 @@ int main(void)
         cmocka_unit_test(unknown_formats_are_refused),
         cmocka_unit_test(detection_is_made_once),
         cmocka_unit_test(splits_part_the_rows_by_prompt),
+        cmocka_unit_test(the_held_out_share_has_an_exact_bound),
         cmocka_unit_test(a_split_without_rows_is_an_error),
         cmocka_unit_test(files_and_memory_read_alike),
         cmocka_unit_test(lines_are_bounded),
