@@ -12,6 +12,7 @@
 int cmd_digest(int argc, char **argv);
 int cmd_grade(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sample(int argc, char **argv);
 

@@ -7,11 +7,24 @@
 
 #include "common/base/file.h"
 
+int recipe_tokenizer_open(const struct recipe *r, struct tokenizer **ret, struct err *e)
+{
+    if (r->model_path[0])
+        return tokenizer_load(r->model_path, ret, e);
+    CLEANUP_BUF struct buf json = {0};
+    size_t added_count;
+    const char *const *added = generator_added_tokens(&added_count);
+    const char *characters = r->characters[0] ? r->characters : generator_characters();
+    if (tokenizer_make_chars(characters, added, added_count, &json, e) < 0)
+        return err_ctx(e, "[model] characters");
+    return tokenizer_parse((const char *)json.data, json.len, "tokenizer.json", ret, e);
+}
+
 static int open_stored(const struct recipe *r, struct recipe_model *m, struct err *e)
 {
     struct model_config c;
     if (model_dir_config(r->model_path, &c, e) < 0 ||
-        tokenizer_load(r->model_path, &m->tokenizer, e) < 0)
+        recipe_tokenizer_open(r, &m->tokenizer, e) < 0)
         return e->code;
     if (tokenizer_size(m->tokenizer) > c.vocab)
         return err_set(e, ERR_DATA, "%s: tokenizer.json has %u ids, config.json says vocab_size %u",
@@ -26,13 +39,7 @@ static int open_stored(const struct recipe *r, struct recipe_model *m, struct er
 
 static int open_random(const struct recipe *r, struct recipe_model *m, struct err *e)
 {
-    CLEANUP_BUF struct buf json = {0};
-    size_t added_count;
-    const char *const *added = generator_added_tokens(&added_count);
-    const char *characters = r->characters[0] ? r->characters : generator_characters();
-    if (tokenizer_make_chars(characters, added, added_count, &json, e) < 0)
-        return err_ctx(e, "[model] characters");
-    if (tokenizer_parse((const char *)json.data, json.len, "tokenizer.json", &m->tokenizer, e) < 0)
+    if (recipe_tokenizer_open(r, &m->tokenizer, e) < 0)
         return e->code;
     struct model_config c = r->model;
     c.vocab = tokenizer_size(m->tokenizer);
