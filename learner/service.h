@@ -42,6 +42,9 @@ struct service_options {
 int service_start(const struct service_options *o, struct service **ret, struct err *e) ERR_WARN_UNUSED;
 /* Loop thread: serves until service_stop was called and the last replies left. */
 void service_run(struct service *s);
+/* The loop that service_run turns, for handles of the caller's own (signals, a control pipe). They do not
+ * keep service_run from returning, and must be closed before service_close. */
+struct uv_loop_s *service_loop(struct service *s);
 /* Any thread, once: wakes blocked calls with ERR_INTERRUPTED; state is 'stopped', 'finished' or 'failed' (why
  * is stored). Workers are told to drain when the run is finished or failed. */
 void service_stop(struct service *s, const char *state, const char *why);
