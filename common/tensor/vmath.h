@@ -14,14 +14,19 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Kernels are inlined and unrolled down to the last vector, so that arrays of v16 stay in registers.
+ * UNROLL precedes loops whose count is a constant. The portable build spends its time in fmaf: there
+ * inlining wins nothing and makes compilers, under sanitizers most of all, work for minutes. */
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #define VINLINE static inline __attribute__((always_inline, unused))
-
-/* Complete unrolling of a loop whose count is a constant, so that arrays of v16 stay in registers.
- */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
+#else
+#define VINLINE static __attribute__((noinline, unused))
+#define UNROLL
 #endif
 
 #if defined(__AVX512F__)
