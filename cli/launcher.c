@@ -235,8 +235,15 @@ static void worker_ended(struct child *c, int64_t status, int number, const char
 {
     struct launcher *l = c->l;
     c->state = CHILD_OVER;
-    if (l->state != LAUNCHER_RUNNING || (number == 0 && status == 0))
-        return; /* told to drain, by the learner or by us */
+    if (l->state != LAUNCHER_RUNNING)
+        return;
+    if (number == 0 && status == 0) {
+        /* Told to drain, by a learner that ends soon. If it does not (it died and came back, or a
+         * person stopped the worker) the worker is wanted again. */
+        c->state = CHILD_PAUSED;
+        uv_timer_start(&c->restart, on_restart, l->timing.restart_ms_max, 0);
+        return;
+    }
     if (!given_up(c, number)) {
         restart_later(c, what);
         return;
@@ -318,16 +325,6 @@ static int spawn(struct child *c, char **argv, struct err *e)
     return 0;
 }
 
-/* Workers that had been told to drain by a learner that then died are wanted again. */
-static void revive_workers(struct launcher *l)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        struct child *c = &l->children[i];
-        if (c->role != CHILD_LEARNER && c->state == CHILD_OVER && !c->process_open)
-            child_start(c, false);
-    }
-}
-
 static void child_start(struct child *c, bool first)
 {
     struct launcher *l = c->l;
@@ -338,11 +335,8 @@ static void child_start(struct child *c, bool first)
     }
     c->started_ms = clock_mono_ms();
     c->state = CHILD_RUNNING;
-    if (spawn(c, first && c->first_argv != NULL ? c->first_argv : c->argv, &e) == 0) {
-        if (c->role == CHILD_LEARNER && !first)
-            revive_workers(l);
+    if (spawn(c, first && c->first_argv != NULL ? c->first_argv : c->argv, &e) == 0)
         return;
-    }
     file_close(&c->control);
     if (c->process_open)
         uv_close((uv_handle_t *)&c->process, on_process_closed);

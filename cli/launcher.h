@@ -5,7 +5,8 @@
  * child exits at once. Its output goes to LOG_DIR/NAME.log. A child that dies is started again
  * after a pause that doubles while it keeps dying young. The run ends with the learner: 0 means
  * finished, 1 to 4 that it gave up by itself, 5 that it was asked to stop; anything else (a signal,
- * a crash) is a death. A worker that keeps failing is given up; without one of a kind the run
+ * a crash) is a death. A worker that ended with 0 was told to: it returns after the longest pause
+ * if the learner still runs then. One that keeps failing is given up; without one of a kind the run
  * cannot go on and is stopped. Everything belongs to the loop's thread.
  */
 #ifndef COHORT_CLI_LAUNCHER_H
