@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/model/block.h"
 #include "common/model/forward.h"
 #include "common/model/weights.h"
 
@@ -213,7 +214,7 @@ static int need_pages(struct train_ctx *c, size_t pages, bool gradients, struct 
     if (pages > c->kv.total) {
         kv_done(&c->kv);
         r = kv_init(
-            &c->kv, config->layers, kv_page_floats(config->kv_heads, config->head_dim), pages, e);
+            &c->kv, config->layers, attention_kind_of(config)->page_floats(config), pages, e);
     }
     return r == 0 && gradients ? kv_need_gradients(&c->kv, e) : r;
 }
