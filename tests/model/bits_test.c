@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_MAX = 5, COMPLETIONS_MAX = 16, TRIALS = 60 };
+enum { GROUPS_MAX = 5, COMPLETIONS_MAX = 16, TRIALS = 50 };
 
 /* One trial: requests, and what came out of the engine. */
 struct trial {
@@ -49,7 +49,7 @@ static void done(void *arg, uint64_t tag, const struct sampled *completions, uin
 
 static void trial_init(struct trial *t, struct model *m, struct rng *r)
 {
-    static const uint32_t lengths[] = {1, 2, 62, 63, 64, 65, 127, 128, 129, 192};
+    static const uint32_t lengths[] = {1, 2, 62, 63, 64, 65, 127, 128, 129, 192, 256, 257, 300};
     static const float temperatures[] = {1.0f, 0.7f, 1.9f, 0.0f};
     *t = (struct trial){.model = m,
         .temperature = temperatures[pick(r, 0, 3)],

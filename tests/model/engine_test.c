@@ -64,6 +64,9 @@ static void limits(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(out[i].len, 64);
     sampled_free(out, 4);
+    struct sample_request whole = request_of(prompt, 190, 1, 2);
+    assert_ok(engine_sample(en, &whole, &out, &err));
+    sampled_free(out, 1);
     struct sample_request r = request_of(prompt, 5, 1, 5);
     r.params.temperature = -1;
     refuse(en, r, "temperature");
@@ -80,6 +83,27 @@ static void limits(void **state)
     r.params.top_p = 1;
     r.params.min_p = 1.5f;
     refuse(en, r, "min_p");
+    engine_free(en);
+    model_done(&m);
+}
+
+/* Prompt and completion fill the context to its last position. */
+static void whole_context(void **state)
+{
+    (void)state;
+    static const uint32_t prompts[] = {1, 128, 192, 255};
+    struct model m;
+    struct engine *en;
+    struct err err;
+    struct sampled *out;
+    uint32_t prompt[256] = {0};
+    setup(&m, &en, (struct engine_options){.threads = 1, .isa = "auto"});
+    for (size_t i = 0; i < ARRAY_LEN(prompts); i++) {
+        struct sample_request r = request_of(prompt, prompts[i], 2, 256 - prompts[i]);
+        assert_ok(engine_sample(en, &r, &out, &err));
+        assert_int_equal(out[1].len, 256 - prompts[i]);
+        sampled_free(out, 2);
+    }
     engine_free(en);
     model_done(&m);
 }
@@ -344,6 +368,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits),
+        cmocka_unit_test(whole_context),
         cmocka_unit_test(options),
         cmocka_unit_test(loading),
         cmocka_unit_test(not_finite),

@@ -57,7 +57,7 @@ struct model_config random_config(struct rng *r)
     c.heads = c.kv_heads * pick(r, 1, 4);
     c.head_dim = 2 * pick(r, 2, 10);
     c.ffn = pick(r, 5, 300);
-    c.context = 320;
+    c.context = 400;
     return c;
 }
 
