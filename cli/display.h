@@ -1,0 +1,20 @@
+/* display.h: text of the tables on a terminal. */
+#ifndef COHORT_CLI_DISPLAY_H
+#define COHORT_CLI_DISPLAY_H
+
+#include "common/base/mem.h"
+
+/* Appends s. The tables hold display text, which passes as it is; anything else that could reach a
+ * terminal's escape sequences (a dataset's row key, a damaged database) is escaped first. */
+void display_put(struct buf *out, const char *s);
+
+/* The same as an owned text, never NULL. */
+char *display_dup(const char *s);
+
+/* Columns that text takes: one for each character. */
+size_t display_width(const char *s);
+
+/* Appends at most width columns of s, the last three as "..." when it was longer. */
+void display_cut(struct buf *out, const char *s, size_t width);
+
+#endif
