@@ -64,7 +64,7 @@ static void limits(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(out[i].len, 64);
     sampled_free(out, 4);
-    struct sample_request whole = request_of(prompt, 190, 1, 2);
+    struct sample_request whole = request_of(prompt, 192, 1, 1);
     assert_ok(engine_sample(en, &whole, &out, &err));
     sampled_free(out, 1);
     struct sample_request r = request_of(prompt, 5, 1, 5);
