@@ -302,7 +302,7 @@ static bool strip_layer(struct span *s)
     if (strip_pair(s, "**", "**") || strip_pair(s, "$$", "$$") || strip_pair(s, "$", "$") ||
         strip_pair(s, "\\(", "\\)") || strip_pair(s, "\\[", "\\]"))
         return true;
-    return s->n > 1 && memchr(s->at + 1, '{', s->n - 1) == NULL && strip_pair(s, "{", "}");
+    return strip_pair(s, "{", "}");
 }
 
 bool number_parse(struct span s, mpq_t ret, const char **ret_why)

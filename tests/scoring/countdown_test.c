@@ -52,6 +52,7 @@ static void expressions_are_judged(void **state)
         {T("1,2", "3"), "1**2", VERDICT_MALFORMED, NULL, "byte 2"},
         {T("1,2", "3"), "1.0+2", VERDICT_MALFORMED, NULL, "byte 1"},
         {T("1,2", "3"), "__import__('os')", VERDICT_MALFORMED, NULL, "byte 0"},
+        {T("5", "5"), "18446744073709551621", VERDICT_WRONG, NULL, "is not among"}, /* 2^64 + 5 */
         {T("1,2", "3"), "= 3", VERDICT_MALFORMED, NULL, "ends"},
         {T("1,2", "3"), "1+\\2", VERDICT_MALFORMED, NULL, "is '\\\\', expected"},
         {T("1,2", "3"),
@@ -111,6 +112,29 @@ static void depth_and_length_are_bounded(void **state)
         struct score_result r = score_text("countdown", "{}", T("5", "5"), text.data, text.len);
         assert_int_equal(r.verdict, n == EXPRESSION_BYTES_MAX ? VERDICT_PASS : VERDICT_MALFORMED);
     }
+}
+
+/* Open parentheses are counted, not all of them. */
+static void parentheses_may_close_and_open_again(void **state)
+{
+    CLEANUP_BUF struct buf task = {0}, text = {0};
+    buf_puts(&task, "{\"target\":16,\"nums\":[");
+    for (size_t i = 0; i < SCORER_NUMS_MAX; i++) {
+        buf_puts(&task, i > 0 ? ",1" : "1");
+        buf_puts(&text, i > 0 ? "+((((((1))))))" : "((((((1))))))");
+    }
+    buf_puts(&task, "]}");
+    struct score_result r =
+        score_text("countdown", "{}", (const char *)task.data, text.data, text.len);
+    assert_int_equal(r.verdict, VERDICT_PASS);
+}
+
+static void a_nul_does_not_end_an_expression(void **state)
+{
+    assert_int_equal(
+        score_text("countdown", "{}", T("5", "5"), "5\0", 2).verdict, VERDICT_MALFORMED);
+    assert_int_equal(
+        score_text("countdown", "{}", T("5", "5"), "5\0+1", 4).verdict, VERDICT_MALFORMED);
 }
 
 static void hostile_texts_are_bounded(void **state)
@@ -225,6 +249,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(with_a_tag_only_its_content_counts),
         cmocka_unit_test(a_broken_task_is_never_a_score),
         cmocka_unit_test(depth_and_length_are_bounded),
+        cmocka_unit_test(parentheses_may_close_and_open_again),
+        cmocka_unit_test(a_nul_does_not_end_an_expression),
         cmocka_unit_test(hostile_texts_are_bounded),
         cmocka_unit_test(random_expressions_have_their_values),
         cmocka_unit_test(largest_values_fit),

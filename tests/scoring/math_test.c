@@ -202,6 +202,8 @@ static void answers_are_found_by_rank(void **state)
         {A("18"), "Answer: 18", VERDICT_PASS, "18", NULL},
         {A("18"), "The answer is = \\(18\\) cm", VERDICT_PASS, "18", NULL},
         {A("0.5"), "The answer is 1/2 of it", VERDICT_PASS, "1/2", NULL},
+        {A("3/2"), "The answer is $1\\frac{1}{2}$.", VERDICT_PASS, NULL, NULL},
+        {A("1/3"), "The answer is 1 / 3", VERDICT_PASS, "1 / 3", NULL},
         {A("18"), "The answer is unknown. 18", VERDICT_WRONG, "unknown. 18", "not a number"},
         {A("18"), "18. The answer is", VERDICT_PASS, "18",
             NULL}, /* nothing follows: the last number */

@@ -28,6 +28,8 @@ static const struct {
         {"0", "How?", NULL, "1234", "{\"answer\":\"1234\"}"}},
     {"{\"question\":\"How?\",\"answer\":\"#### 5\\n#### -7 \\nmore\"}", "gsm8k",
         {"0", "How?", NULL, "-7", "{\"answer\":\"-7\"}"}},
+    {"{\"question\":\"How?\",\"answer\":\"#### 5\\r\\nmore\"}", "gsm8k",
+        {"0", "How?", NULL, "5", "{\"answer\":\"5\"}"}},
     {"{\"problem\":\"P\",\"solution\":\"\\\\boxed{1} and "
      "\\\\boxed{\\\\frac{3}{4}}.\",\"unique_id\":\"a/1\"}",
         "math", {"a/1", "P", NULL, "\\frac{3}{4}", "{\"answer\":\"\\\\frac{3}{4}\"}"}},

@@ -124,6 +124,12 @@ static void longest_added_token_wins(void **state)
     assert_int_equal(tokenizer_id(t, "1"), 7);
     assert_int_equal(tokenizer_id(t, "2"), -1);
     assert_int_equal(tokenizer_id(t, ""), -1);
+    /* A token that goes on after the end of the text is none of its tokens. */
+    buf_clear(&ids);
+    assert_int_equal(tokenizer_encode(t, "steps", 4, &ids, &e), 0);
+    static const uint32_t shorter[] = {2};
+    assert_int_equal(ids.len, sizeof(shorter));
+    assert_memory_equal(ids.data, shorter, sizeof(shorter));
     tokenizer_free(t);
 }
 
