@@ -4,7 +4,6 @@
  * servers as children (launcher), shows what the database says (progress), and prints what came out
  * (summary). The state of the run belongs to the learner: this process can be killed at any moment.
  */
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,7 +16,9 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/daemons.h"
 #include "cli/launcher.h"
 #include "cli/outline.h"
 #include "cli/progress.h"
@@ -33,14 +34,9 @@ enum { POLL_MS = 250, PLAIN_POLL_MS = 500, TAIL_BYTES = 4096, TAIL_LINES = 12, N
 
 /* ---- the command line ---- */
 
-struct words {
-    const char **items; /* owned; the words are borrowed */
-    size_t count;
-};
-
 struct run_args {
     const char *conf, *run_dir;
-    struct words sets, faults;
+    struct args_words sets, faults;
     bool dry_run, print_config;
     int argc;
     char **argv;
@@ -83,12 +79,6 @@ static const char run_doc[] =
     "status: 0 finished, 1 failed, 2 wrong usage, 3 configuration, 4 data, 5 interrupted with the "
     "state saved.";
 
-static void words_add(struct words *w, const char *word)
-{
-    w->items = mem_grow(w->items, w->count + 1, sizeof(*w->items));
-    w->items[w->count++] = word;
-}
-
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
     struct run_args *a = state->input;
@@ -97,7 +87,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         a->run_dir = arg;
         break;
     case KEY_SET:
-        words_add(&a->sets, arg);
+        args_words_add(&a->sets, arg);
         break;
     case KEY_ACTORS:
         (void)snprintf(a->actors, sizeof(a->actors), "actor.count=%s", arg);
@@ -112,7 +102,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         a->print_config = true;
         break;
     case KEY_FAULT:
-        words_add(&a->faults, arg);
+        args_words_add(&a->faults, arg);
         break;
     case ARGP_KEY_ARG:
         if (a->conf != NULL)
@@ -132,18 +122,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 static void parse_args(int argc, char **argv, struct run_args *a)
 {
     static const struct argp argp = {run_options, on_option, "CONF", run_doc, NULL, NULL, NULL};
-    static char name[] = "cohort run";
     *a = (struct run_args){.argc = argc, .argv = argv};
-    CLEANUP_FREE char **line = mem_array((size_t)argc + 1, sizeof(*line));
-    memcpy(line, argv, (size_t)argc * sizeof(*line));
-    line[0] = name;
-    argp_err_exit_status = 2;
-    if (argp_parse(&argp, argc, line, 0, NULL, a) != 0)
-        exit(2); /* argp has said why */
+    args_parse(&argp, argc, argv, a);
     if (a->actors[0])
-        words_add(&a->sets, a->actors);
+        args_words_add(&a->sets, a->actors);
     if (a->reward_servers[0])
-        words_add(&a->sets, a->reward_servers);
+        args_words_add(&a->sets, a->reward_servers);
 }
 
 static int read_config(const struct run_args *a, struct config *c, struct err *e)
@@ -206,118 +190,6 @@ static int look_at_run(
         return e->code;
     *ret = strcmp(state, "finished") == 0 && !extended ? RUN_FINISHED : RUN_UNFINISHED;
     return 0;
-}
-
-/* ---- children ---- */
-
-/* The daemon beside this program: installed in one directory, or in the build tree's. */
-static char *find_daemon(const char *name, const char *build_dir, struct err *e)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n < 0) {
-        (void)err_sys(e, ERR_FAIL, "looking for %s beside this program", name);
-        return NULL;
-    }
-    self[n] = '\0';
-    *strrchr(self, '/') = '\0';
-    char *beside = mem_printf("%s/%s", self, name);
-    if (access(beside, X_OK) == 0)
-        return beside;
-    char *built = mem_printf("%s/../%s/%s", self, build_dir, name);
-    if (access(built, X_OK) == 0) {
-        free(beside);
-        return built;
-    }
-    (void)err_set(
-        e, ERR_FAIL, "no program '%s' and no '%s': install or build all of cohort", beside, built);
-    free(beside);
-    free(built);
-    return NULL;
-}
-
-struct children {
-    struct child_spec *specs; /* owned, as is all that they point to */
-    size_t count;
-};
-
-static const struct {
-    const char *program, *build_dir, *name;
-} daemons[CHILD_ROLE_COUNT] = {
-    [CHILD_LEARNER] = {"cohort-learner", "learner", "learner"},
-    [CHILD_ACTOR] = {"cohort-actor", "actor", "actor"},
-    [CHILD_REWARD] = {"cohort-reward-server", "reward-server", "reward"},
-};
-
-static const char *const *make_argv(
-    const struct run_args *a, const char *program, const char *run_dir, const char *name)
-{
-    struct words w = {0};
-    words_add(&w, program);
-    words_add(&w, "--run");
-    words_add(&w, run_dir);
-    words_add(&w, "--conf");
-    words_add(&w, a->conf);
-    for (size_t i = 0; i < a->sets.count; i++) {
-        words_add(&w, "--set");
-        words_add(&w, a->sets.items[i]);
-    }
-    if (name != NULL) {
-        words_add(&w, "--name");
-        words_add(&w, name);
-    }
-    words_add(&w, NULL);
-    return w.items;
-}
-
-/* "--fault SITE:NTH:ACTION" for the child that a --fault names; NULL for the others. */
-static const char *const *make_fault(const struct run_args *a, const char *name)
-{
-    size_t n = strlen(name);
-    struct words w = {0};
-    for (size_t i = 0; i < a->faults.count; i++) {
-        if (strncmp(a->faults.items[i], name, n) != 0 || a->faults.items[i][n] != ':')
-            continue;
-        words_add(&w, "--fault");
-        words_add(&w, a->faults.items[i] + n + 1);
-    }
-    if (w.count > 0)
-        words_add(&w, NULL);
-    return w.items;
-}
-
-static int add_children(struct children *c, const struct run_args *a, const char *run_dir,
-    enum child_role role, unsigned count, struct err *e)
-{
-    if (count == 0)
-        return 0;
-    CLEANUP_FREE char *found = find_daemon(daemons[role].program, daemons[role].build_dir, e);
-    if (found == NULL)
-        return e->code;
-    for (unsigned i = 0; i < count; i++) {
-        char *name = role == CHILD_LEARNER ? mem_strdup(daemons[role].name)
-                                           : mem_printf("%s-%u", daemons[role].name, i + 1);
-        c->specs = mem_grow(c->specs, c->count + 1, sizeof(*c->specs));
-        c->specs[c->count++] = (struct child_spec){
-            .role = role,
-            .name = name,
-            .argv = make_argv(a, mem_strdup(found), run_dir, role == CHILD_LEARNER ? NULL : name),
-            .first_args = make_fault(a, name),
-        };
-    }
-    return 0;
-}
-
-static void children_done(struct children *c)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        free((char *)c->specs[i].argv[0]);
-        free((void *)c->specs[i].argv);
-        free((void *)c->specs[i].first_args);
-        free((char *)c->specs[i].name);
-    }
-    free(c->specs);
-    *c = (struct children){0};
 }
 
 /* ---- the loop ---- */
@@ -392,8 +264,8 @@ static int terminal_width(void)
 }
 
 /* Runs the children to their end. l->status has how it went. */
-static int run_children(
-    struct run_loop *l, const char *run_dir, const struct children *c, bool resumed, struct err *e)
+static int run_children(struct run_loop *l, const char *run_dir, const struct daemon_children *c,
+    bool resumed, struct err *e)
 {
     static const int numbers[ARRAY_LEN(l->signals)] = {SIGINT, SIGTERM, SIGHUP};
     static const struct launcher_events events = {.note = on_note, .ended = on_ended};
@@ -542,11 +414,13 @@ static int lock_run(const char *run_dir, int *ret_fd, struct err *e)
 static int start(const struct run_args *a, const struct recipe *r, const char *run_dir,
     bool resumed, struct err *e)
 {
-    CLEANUP(children_done) struct children c = {0};
+    const struct daemon_line line = {
+        .run_dir = run_dir, .conf = a->conf, .sets = &a->sets, .faults = &a->faults};
+    CLEANUP(daemon_children_done) struct daemon_children c = {0};
     CLEANUP(file_close) int lock = -1;
-    if (add_children(&c, a, run_dir, CHILD_LEARNER, 1, e) < 0 ||
-        add_children(&c, a, run_dir, CHILD_ACTOR, r->actors, e) < 0 ||
-        add_children(&c, a, run_dir, CHILD_REWARD, r->reward_servers, e) < 0 ||
+    if (daemon_children_add(&c, &line, CHILD_LEARNER, 1, e) < 0 ||
+        daemon_children_add(&c, &line, CHILD_ACTOR, r->actors, e) < 0 ||
+        daemon_children_add(&c, &line, CHILD_REWARD, r->reward_servers, e) < 0 ||
         lock_run(run_dir, &lock, e) < 0)
         return e->code;
     struct run_loop l = {0};
@@ -594,7 +468,7 @@ int cmd_run(int argc, char **argv)
         r = run(&a, c, &e);
     }
     config_free(c);
-    free(a.sets.items);
-    free(a.faults.items);
+    args_words_done(&a.sets);
+    args_words_done(&a.faults);
     return e.code < 0 ? command_failed("run", &e) : err_exit_status(r);
 }

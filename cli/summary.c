@@ -180,9 +180,12 @@ static int print_times(struct rundb *db, FILE *out, struct err *e)
         "SELECT s.name, (coalesce(s.finished_ms, s.started_ms) - s.started_ms) / 1000.0, "
         "(SELECT sum(value) FROM metrics m WHERE m.stage = s.stage AND m.name = 'seconds/wait'), "
         "(SELECT sum(value) FROM metrics m WHERE m.stage = s.stage AND m.name = 'seconds/train'), "
-        "(SELECT sum(value) FROM metrics m WHERE m.stage = s.stage AND m.name = 'seconds/publish') "
+        "(SELECT sum(value) FROM metrics m WHERE m.stage = s.stage AND m.name = "
+        "'seconds/publish'), "
+        "(SELECT sum(value) FROM metrics m WHERE m.stage = s.stage AND m.name = 'seconds/eval') "
         "FROM stages s WHERE s.started_ms IS NOT NULL ORDER BY s.stage";
-    static const char *const phases[] = {"waiting for samples", "training", "publishing"};
+    static const char *const phases[] = {
+        "waiting for samples", "training", "publishing", "evaluation"};
     CLEANUP_QUERY struct rundb_query *q = NULL;
     int r = rundb_prepare(db, sql, &q, e);
     if (r < 0)
@@ -198,7 +201,7 @@ static int print_times(struct rundb *db, FILE *out, struct err *e)
                 rundb_real(q, 2 + i));
             rest -= rundb_real(q, 2 + i);
         }
-        fprintf(out, ", evaluation and the rest %.1f\n", rest > 0 ? rest : 0);
+        fprintf(out, ", the rest %.1f\n", rest > 0 ? rest : 0);
     }
     return r;
 }
