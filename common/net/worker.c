@@ -94,6 +94,8 @@ static bool nack_ends(struct worker *w, const struct frame *f, const struct msg 
         worker_end(w, ERR_FAIL, m->nack.message);
         return true;
     }
+    if (m->nack.code == NACK_BAD_FRAME || m->nack.code == NACK_UNSUPPORTED)
+        log_warn("worker", "the learner does not take a message", LOG_STR("why", m->nack.message));
     return false;
 }
 
@@ -216,7 +218,7 @@ static void on_hello_reply(void *arg, const struct frame *reply)
         w->hello_not_before_ms = clock_mono_ms() + TIMING_RETRY_MS;
     else if (m.type == MSG_WELCOME)
         begin_session(w, &m.welcome);
-    else if (m.nack.code == NACK_UNSUPPORTED)
+    else if (m.nack.code == NACK_UNSUPPORTED || m.nack.code == NACK_BAD_FRAME)
         worker_end(w, ERR_FAIL, m.nack.message);
     else
         w->hello_not_before_ms = clock_mono_ms() + TIMING_RETRY_MS;

@@ -596,7 +596,7 @@ static void test_result_over_the_limit_is_refused_here(void **state)
 static void test_refused_hello_stops(void **state)
 {
     (void)state;
-    static const enum nack_code codes[] = {NACK_REFUSED, NACK_UNSUPPORTED};
+    static const enum nack_code codes[] = {NACK_REFUSED, NACK_UNSUPPORTED, NACK_BAD_FRAME};
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         static struct record r;
         record_init(&r);
