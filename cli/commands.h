@@ -13,6 +13,7 @@ int cmd_digest(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_grade(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sample(int argc, char **argv);

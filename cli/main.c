@@ -18,6 +18,8 @@ static const struct command commands[] = {
     {"init", "--conf CONF DIR", "make a randomly initialised model directory", cmd_init},
     {"sample", "MODEL --prompt TEXT [-n G]", "completions of one prompt", cmd_sample},
     {"grade", "--data FILE --responses FILE", "score responses that are already there", cmd_grade},
+    {"inspect", "RUN [steps|groups|group ID|workers|verdicts|events]", "a run as tables",
+        cmd_inspect},
     {"explain", "RUN COMPLETION_ID", "the whole story of one completion", cmd_explain},
     {"replay", "RUN GROUP_ID", "sample a stored group again and compare the bits", cmd_replay},
     {"digest", "RUN|MODEL", "the digest of the parameters: equal digests, equal bits", cmd_digest},

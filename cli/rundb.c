@@ -197,6 +197,11 @@ bool rundb_is_number(struct rundb_query *q, int column)
     return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
 }
 
+bool rundb_is_integer(struct rundb_query *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_INTEGER;
+}
+
 int64_t rundb_int(struct rundb_query *q, int column)
 {
     return sqlite3_column_int64(q->stmt, column);

@@ -45,6 +45,7 @@ int rundb_columns(const struct rundb_query *q);
 const char *rundb_column_name(const struct rundb_query *q, int column);
 bool rundb_is_null(struct rundb_query *q, int column);
 bool rundb_is_number(struct rundb_query *q, int column);
+bool rundb_is_integer(struct rundb_query *q, int column);
 int64_t rundb_int(struct rundb_query *q, int column);
 double rundb_real(struct rundb_query *q, int column);
 const char *rundb_text(struct rundb_query *q, int column); /* "" for NULL */

@@ -1,0 +1,175 @@
+/* table.c: see table.h. */
+#include "cli/table.h"
+
+#include <stdlib.h>
+
+#include "cli/display.h"
+
+/* ---- reading ---- */
+
+static json_t *cell(struct rundb_query *q, int column)
+{
+    if (rundb_is_null(q, column))
+        return json_null();
+    if (rundb_is_integer(q, column))
+        return json_integer(rundb_int(q, column));
+    if (rundb_is_number(q, column))
+        return json_real(rundb_real(q, column));
+    CLEANUP_FREE char *text = display_dup(rundb_text(q, column));
+    return json_string(text);
+}
+
+static json_t *read_row(struct rundb_query *q, int columns)
+{
+    json_t *row = json_array();
+    for (int i = 0; i < columns; i++)
+        json_array_append_new(row, cell(q, i));
+    return row;
+}
+
+int table_read(struct rundb_query *q, size_t rows_max, bool reverse, struct table *ret,
+    bool *ret_more, struct err *e)
+{
+    struct table t = {.columns = rundb_columns(q), .rows = json_array()};
+    t.names = mem_array((size_t)t.columns, sizeof(*t.names));
+    for (int i = 0; i < t.columns; i++)
+        t.names[i] = mem_strdup(rundb_column_name(q, i));
+    int rc;
+    while ((rc = rundb_next(q, e)) == 1 && json_array_size(t.rows) < rows_max)
+        json_array_append_new(t.rows, read_row(q, t.columns));
+    if (rc < 0) {
+        table_done(&t);
+        return rc;
+    }
+    if (reverse) {
+        json_t *turned = json_array();
+        for (size_t i = json_array_size(t.rows); i-- > 0;)
+            json_array_append(turned, json_array_get(t.rows, i));
+        json_decref(t.rows);
+        t.rows = turned;
+    }
+    *ret_more = rc == 1;
+    *ret = t;
+    return 0;
+}
+
+void table_done(struct table *t)
+{
+    for (int i = 0; i < t->columns; i++)
+        free(t->names[i]);
+    free(t->names);
+    json_decref(t->rows);
+    *t = (struct table){0};
+}
+
+size_t table_rows(const struct table *t)
+{
+    return json_array_size(t->rows);
+}
+
+/* ---- tables ---- */
+
+static const json_t *at(const struct table *t, size_t row, int column)
+{
+    return json_array_get(json_array_get(t->rows, row), (size_t)column);
+}
+
+static void put_cell(const json_t *v, size_t width, struct buf *out)
+{
+    buf_clear(out);
+    if (json_is_integer(v))
+        buf_printf(out, "%lld", (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        buf_printf(out, "%.4g", json_real_value(v));
+    else if (json_is_string(v))
+        display_cut(out, json_string_value(v), width);
+    else
+        buf_puts(out, "-");
+    buf_puts(out, "");
+}
+
+struct column {
+    size_t width;
+    bool number;
+};
+
+static struct column measure(const struct table *t, int i)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct column c = {display_width(t->names[i]), true};
+    for (size_t row = 0; row < table_rows(t); row++) {
+        const json_t *v = at(t, row, i);
+        put_cell(v, TABLE_TEXT_WIDTH, &text);
+        size_t width = display_width((const char *)text.data);
+        c.width = width > c.width ? width : c.width;
+        c.number &= !json_is_string(v);
+    }
+    return c;
+}
+
+/* Text that ends a line is not filled up with blanks. */
+static void put_aligned(const char *text, struct column c, bool last, FILE *out)
+{
+    size_t width = display_width(text);
+    int fill = width < c.width ? (int)(c.width - width) : 0;
+    fprintf(out, "%*s%s%*s", c.number ? fill : 0, "", text, c.number || last ? 0 : fill, "");
+}
+
+void table_print(const struct table *t, const char *indent, FILE *out)
+{
+    CLEANUP_FREE struct column *columns = mem_array((size_t)t->columns, sizeof(*columns));
+    CLEANUP_BUF struct buf text = {0};
+    fputs(indent, out);
+    for (int i = 0; i < t->columns; i++) {
+        columns[i] = measure(t, i);
+        fputs(i > 0 ? "  " : "", out);
+        put_aligned(t->names[i], columns[i], i + 1 == t->columns, out);
+    }
+    fputc('\n', out);
+    for (size_t row = 0; row < table_rows(t); row++) {
+        fputs(indent, out);
+        for (int i = 0; i < t->columns; i++) {
+            put_cell(at(t, row, i), TABLE_TEXT_WIDTH, &text);
+            fputs(i > 0 ? "  " : "", out);
+            put_aligned((const char *)text.data, columns[i], i + 1 == t->columns, out);
+        }
+        fputc('\n', out);
+    }
+}
+
+void table_print_row(const struct table *t, const char *indent, FILE *out)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct column names = {0};
+    for (int i = 0; i < t->columns; i++)
+        if (display_width(t->names[i]) > names.width)
+            names.width = display_width(t->names[i]);
+    for (int i = 0; i < t->columns; i++) {
+        const json_t *v = at(t, 0, i);
+        if (json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0))
+            continue;
+        put_cell(v, SIZE_MAX, &text);
+        fputs(indent, out);
+        put_aligned(t->names[i], names, false, out);
+        fprintf(out, "  %s\n", (const char *)text.data);
+    }
+}
+
+/* ---- JSON ---- */
+
+json_t *table_json_row(const struct table *t, size_t row)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < t->columns; i++)
+        json_object_set(
+            object, t->names[i], json_array_get(json_array_get(t->rows, row), (size_t)i));
+    return object;
+}
+
+json_t *table_json(const struct table *t)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < table_rows(t); i++)
+        json_array_append_new(list, table_json_row(t, i));
+    return list;
+}
