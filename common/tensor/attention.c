@@ -8,58 +8,70 @@
  */
 #include "common/tensor/attention.h"
 
-/* What a row has gathered from the pages so far, for one head. */
-struct running {
-    float max; /* of the scores */
-    float sum; /* of exp(score - max) */
+/* One row's one head on its way through the pages. */
+struct unit {
+    float *out;
+    const float *q;
+    float *lse; /* NULL when not wanted */
+    size_t pos, j;
+    float max;                     /* of the scores so far */
+    float sum;                     /* of exp(score - max) so far */
+    _Alignas(64) float p[KV_PAGE]; /* of the current page: scores, then exp(score - max) */
 };
 
-/* p[0..n) = exp(score - max) for the page's n readable positions, the rest of the last group 0; r
- * takes the page in. Returns the factor exp(old max - new max) by which what was gathered before
- * shrinks. */
-VINLINE float page_weights_groups(float *p, struct running *r, const float *q, const float *keys,
-    size_t n, struct attention_shape s, const int groups)
+/* Units advance together, so that their chains overlap and a page is read while it is near. */
+enum { UNITS_MAX = 8 };
+
+struct unit_batch {
+    struct unit unit[UNITS_MAX];
+    size_t count;
+};
+
+/* p = the scaled scores of the page's n readable positions and -inf in the rest of the last group.
+ * Returns the largest. */
+VINLINE float page_scores_groups(float *p, const float *q, const float *keys, size_t n,
+    struct attention_shape s, const int groups)
 {
     const v16 low = v16_set1(-INFINITY), scale = v16_set1(s.scale);
-    const m16 mask = m16_first(n - (size_t)(groups - 1) * 16);
-    v16 score[PAGE_GROUPS], top = low, sum = v16_zero();
+    v16 score[PAGE_GROUPS], top = low;
     page_dot_groups(score, q, keys, s.D, groups);
     UNROLL for (int g = 0; g < groups; g++)
     {
         score[g] = v16_mul(score[g], scale);
         if (g == groups - 1)
-            score[g] = v16_select(mask, score[g], low);
+            score[g] = v16_select(m16_first(n - (size_t)g * 16), score[g], low);
+        v16_store(p + g * 16, score[g]);
         top = v16_max(score[g], top);
     }
-    float before = r->max, max = v16_reduce_max(top);
-    r->max = before > max ? before : max;
-    const v16 base = v16_set1(r->max);
-    UNROLL for (int g = 0; g < groups; g++)
-    {
-        v16 e = v16_exp(v16_sub(score[g], base));
-        if (g == groups - 1)
-            e = v16_select(mask, e, v16_zero());
-        v16_store(p + g * 16, e);
-        sum = v16_add(sum, e);
-    }
-    float keep = before == -INFINITY ? 0.0f : vmath_exp1(before - r->max);
-    r->sum = fmaf(r->sum, keep, v16_reduce_sum(sum));
-    return keep;
+    return v16_reduce_max(top);
 }
 
-static float page_weights(float *p, struct running *r, const float *q, const float *keys, size_t n,
-    struct attention_shape s)
+VINLINE float page_scores(
+    float *p, const float *q, const float *keys, size_t n, struct attention_shape s)
 {
     switch ((n + 15) / 16) {
     case 1:
-        return page_weights_groups(p, r, q, keys, n, s, 1);
+        return page_scores_groups(p, q, keys, n, s, 1);
     case 2:
-        return page_weights_groups(p, r, q, keys, n, s, 2);
+        return page_scores_groups(p, q, keys, n, s, 2);
     case 3:
-        return page_weights_groups(p, r, q, keys, n, s, 3);
+        return page_scores_groups(p, q, keys, n, s, 3);
     default:
-        return page_weights_groups(p, r, q, keys, n, s, 4);
+        return page_scores_groups(p, q, keys, n, s, 4);
     }
+}
+
+/* p = exp(p - max) over whole groups; returns the sum. The scores of -inf become exact zeros. */
+VINLINE float page_weights(float *p, size_t n, float max)
+{
+    const v16 base = v16_set1(max);
+    v16 sum = v16_zero();
+    for (size_t i = 0; i < n; i += 16) {
+        v16 e = v16_exp(v16_sub(v16_load(p + i), base));
+        v16_store(p + i, e);
+        sum = v16_add(sum, e);
+    }
+    return v16_reduce_sum(sum);
 }
 
 /* acc[v] += w values[16 v ..] for V vectors; with full = 0 only the channels of mask exist. */
@@ -112,61 +124,115 @@ static void page_values_add(
         values_add(out + d, p, values + d, n, D, 1, 0, D - d, first, keep);
 }
 
-/* One row's one head; pos is the row's absolute position, j its key-value head. Returns the
- * log-sum-exp of its scores when wanted. */
-static float head_attend(float *out, const float *q, float *const *page, size_t pos, size_t j,
-    struct attention_shape s, int want_lse)
+/* Page b for the units that reach it: first all scores, then all weights, then all values. What a
+ * unit gathered before shrinks by exp(old max - new max); page 0 starts it. */
+static void batch_page(struct unit_batch *k, size_t b, float *page, struct attention_shape s)
 {
-    float p[KV_PAGE];
-    struct running r = {.max = -INFINITY};
-    for (size_t b = 0; b <= pos / KV_PAGE; b++) {
-        size_t n = page_count(b, pos);
-        float keep = page_weights(p, &r, q, page_keys(page[b], j, s), n, s);
-        page_values_add(out, p, page_values(page[b], j, s), n, s.D, b == 0, keep);
+    _Alignas(64) float keep[16] = {0};
+    size_t n[UNITS_MAX];
+    for (size_t i = 0; i < k->count; i++) {
+        struct unit *u = &k->unit[i];
+        n[i] = page_count(b, u->pos);
+        if (n[i] == 0)
+            continue;
+        float top = page_scores(u->p, u->q, page_keys(page, u->j, s), n[i], s);
+        float max = b == 0 || top > u->max ? top : u->max;
+        keep[i] = u->max - max;
+        u->max = max;
     }
-    v16 inverse = v16_set1(1.0f / r.sum);
-    for (size_t d = 0; d < s.D; d += 16)
-        v16_store_first(out + d, s.D - d, v16_mul(v16_load_first(out + d, s.D - d), inverse));
-    return want_lse ? r.max + vmath_log1(r.sum) : 0.0f;
+    if (b > 0)
+        v16_store(keep, v16_exp(v16_load(keep)));
+    for (size_t i = 0; i < k->count; i++) {
+        struct unit *u = &k->unit[i];
+        float sum = page_weights(u->p, n[i], u->max);
+        u->sum = b == 0 ? sum : fmaf(u->sum, keep[i], sum);
+    }
+    for (size_t i = 0; i < k->count; i++) {
+        struct unit *u = &k->unit[i];
+        if (n[i] > 0)
+            page_values_add(u->out, u->p, page_values(page, u->j, s), n[i], s.D, b == 0, keep[i]);
+    }
+}
+
+/* The batch through all its pages; then divides by the sums and leaves the batch empty. */
+static void batch_run(struct unit_batch *k, float *const *page, struct attention_shape s)
+{
+    _Alignas(64) float sums[16] = {0};
+    size_t pos_max = 0;
+    for (size_t i = 0; i < k->count; i++)
+        pos_max = k->unit[i].pos > pos_max ? k->unit[i].pos : pos_max;
+    for (size_t b = 0; k->count > 0 && b <= pos_max / KV_PAGE; b++)
+        batch_page(k, b, page[b], s);
+    for (size_t i = 0; i < k->count; i++) {
+        struct unit *u = &k->unit[i];
+        v16 inverse = v16_set1(1.0f / u->sum);
+        sums[i] = u->sum;
+        for (size_t d = 0; d < s.D; d += 16)
+            v16_store_first(
+                u->out + d, s.D - d, v16_mul(v16_load_first(u->out + d, s.D - d), inverse));
+    }
+    if (k->count > 0 && k->unit[0].lse) {
+        v16_store(sums, v16_log(v16_load(sums)));
+        for (size_t i = 0; i < k->count; i++)
+            *k->unit[i].lse = k->unit[i].max + sums[i];
+    }
+    k->count = 0;
 }
 
 void OPS_FN(attention)(float *out, size_t ldo, float *lse, const float *q, size_t ldq,
     float *const *page, size_t pos0, size_t T, struct attention_shape s)
 {
+    struct unit_batch k;
     size_t share = s.H / s.J;
-    for (size_t t = 0; t < T; t++) {
-        for (size_t h = 0; h < s.H; h++) {
-            float l = head_attend(out + t * ldo + h * s.D, q + t * ldq + h * s.D, page, pos0 + t,
-                h / share, s, lse != NULL);
-            if (lse)
-                lse[t * s.H + h] = l;
+    k.count = 0;
+    for (size_t j = 0; j < s.J; j++) {
+        for (size_t t = 0; t < T; t++) {
+            for (size_t h = j * share; h < (j + 1) * share; h++) {
+                struct unit *u = &k.unit[k.count++];
+                u->out = out + t * ldo + h * s.D;
+                u->q = q + t * ldq + h * s.D;
+                u->lse = lse ? lse + t * s.H + h : NULL;
+                u->pos = pos0 + t;
+                u->j = j;
+                u->max = u->sum = 0.0f;
+                if (k.count == UNITS_MAX)
+                    batch_run(&k, page, s);
+            }
         }
     }
+    batch_run(&k, page, s);
 }
 
-/* Rows 0..n-1 to positions at..at+n-1 of one page, and back. */
+/* One row's D values to and from a page. */
+VINLINE void row_copy(float *to, const float *from, size_t D)
+{
+    for (size_t d = 0; d < D; d += 16)
+        v16_store_first(to + d, D - d, v16_load_first(from + d, D - d));
+}
+
+/* Rows 0..n-1 to positions at..at+n-1 of one page, and back. Decoding puts a single row. */
 static void page_put(float *page, size_t at, const float *k, size_t ldk, const float *v, size_t ldv,
     size_t n, struct attention_shape s)
 {
-    for (size_t c = 0; c < (size_t)s.J * s.D; c++)
-        for (size_t t = 0; t < n; t++)
-            page[c * KV_PAGE + at + t] = k[t * ldk + c];
-    for (size_t j = 0; j < s.J; j++)
-        for (size_t t = 0; t < n; t++)
-            memcpy(page_values(page, j, s) + (at + t) * s.D, v + t * ldv + j * s.D,
-                s.D * sizeof(float));
+    for (size_t t = 0; t < n; t++) {
+        float *column = page + at + t;
+        for (size_t c = 0; c < (size_t)s.J * s.D; c++)
+            column[c * KV_PAGE] = k[t * ldk + c];
+        for (size_t j = 0; j < s.J; j++)
+            row_copy(page_values(page, j, s) + (at + t) * s.D, v + t * ldv + j * s.D, s.D);
+    }
 }
 
 static void page_get(float *k, size_t ldk, float *v, size_t ldv, float *page, size_t at, size_t n,
     struct attention_shape s)
 {
-    for (size_t c = 0; c < (size_t)s.J * s.D; c++)
-        for (size_t t = 0; t < n; t++)
-            k[t * ldk + c] = page[c * KV_PAGE + at + t];
-    for (size_t j = 0; j < s.J; j++)
-        for (size_t t = 0; t < n; t++)
-            memcpy(v + t * ldv + j * s.D, page_values(page, j, s) + (at + t) * s.D,
-                s.D * sizeof(float));
+    for (size_t t = 0; t < n; t++) {
+        const float *column = page + at + t;
+        for (size_t c = 0; c < (size_t)s.J * s.D; c++)
+            k[t * ldk + c] = column[c * KV_PAGE];
+        for (size_t j = 0; j < s.J; j++)
+            row_copy(v + t * ldv + j * s.D, page_values(page, j, s) + (at + t) * s.D, s.D);
+    }
 }
 
 void OPS_FN(kv_put)(float *const *page, const float *k, size_t ldk, const float *v, size_t ldv,

@@ -19,11 +19,13 @@ VINLINE float *page_values(float *page, size_t j, struct attention_shape s)
     return page + ((size_t)s.J + j) * s.D * KV_PAGE;
 }
 
-/* Positions of page b that a row at absolute position pos may read: 1..KV_PAGE. */
+/* Positions of page b that a row at absolute position pos may read: 0..KV_PAGE. */
 VINLINE size_t page_count(size_t b, size_t pos)
 {
-    size_t n = pos + 1 - b * KV_PAGE;
-    return n < KV_PAGE ? n : KV_PAGE;
+    size_t start = b * KV_PAGE;
+    if (pos < start)
+        return 0;
+    return pos - start < KV_PAGE ? pos - start + 1 : KV_PAGE;
 }
 
 /* out[g] = sum_d a[d] rows[d][16 g ..], for `groups` groups: one chain over even d, one over odd d,

@@ -91,8 +91,10 @@ struct tile_kernel {
 enum { TILE_WIDTHS = 3 };
 #if TILE_ROWS_MAX == 8
 TILE(1, 8)
-TILE(1, 4) TILE(1, 2) TILE(2, 8) TILE(2, 4) TILE(2, 2) TILE(3, 4) TILE(3, 2) TILE(4, 4) TILE(4, 2)
-    TILE(5, 2) TILE(6, 2) TILE(7, 2) TILE(8, 2) static const
+TILE(1, 4)
+TILE(1, 2)
+TILE(2, 8) TILE(2, 4) TILE(2, 2) TILE(3, 4) TILE(3, 2) TILE(4, 4) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+    TILE(7, 2) TILE(8, 2) static const
     struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
         [1] = {TILE_KERNEL(1, 8), TILE_KERNEL(1, 4), TILE_KERNEL(1, 2)},
         [2] = {TILE_KERNEL(2, 8), TILE_KERNEL(2, 4), TILE_KERNEL(2, 2)},
@@ -105,7 +107,9 @@ TILE(1, 4) TILE(1, 2) TILE(2, 8) TILE(2, 4) TILE(2, 2) TILE(3, 4) TILE(3, 2) TIL
 };
 #else
 TILE(1, 4)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) static const
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) static const
     struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
         [1] = {TILE_KERNEL(1, 4), TILE_KERNEL(1, 4), TILE_KERNEL(1, 2)},
         [2] = {TILE_KERNEL(2, 2), TILE_KERNEL(2, 2), TILE_KERNEL(2, 2)},

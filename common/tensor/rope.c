@@ -1,18 +1,15 @@
 /* rope.c: rotary position embedding in half-split order (Su et al. 2021, eq. 34). */
 #include "common/tensor/kernels.h"
 
-/* One head: x[i] and x[i + half] turn by the angle whose cosine and sine lie at c[i], s[i]. sign is
- * -1 to turn back. */
-VINLINE void head_rotate(float *x, const float *c, const float *s, size_t half, v16 sign)
+/* Channels i.. of both halves of every head of one row; cosine and sine are those of the row's
+ * position, n channels exist. */
+VINLINE void row_rotate(float *x, size_t half, v16 cosine, v16 sine, uint32_t heads, size_t n)
 {
-    for (size_t i = 0; i < half; i += 16) {
-        size_t n = half - i;
-        v16 a = v16_load_first(x + i, n);
-        v16 b = v16_load_first(x + half + i, n);
-        v16 cosine = v16_load_first(c + i, n);
-        v16 sine = v16_mul(v16_load_first(s + i, n), sign);
-        v16_store_first(x + i, n, v16_fnma(b, sine, v16_mul(a, cosine)));
-        v16_store_first(x + half + i, n, v16_fma(a, sine, v16_mul(b, cosine)));
+    for (uint32_t h = 0; h < heads; h++, x += 2 * half) {
+        v16 a = v16_load_first(x, n);
+        v16 b = v16_load_first(x + half, n);
+        v16_store_first(x, n, v16_fnma(b, sine, v16_mul(a, cosine)));
+        v16_store_first(x + half, n, v16_fma(a, sine, v16_mul(b, cosine)));
     }
 }
 
@@ -21,9 +18,11 @@ void OPS_FN(rope)(float *x, size_t ldx, const float *cos, const float *sin, size
 {
     size_t half = D / 2;
     v16 sign = v16_set1(inverse ? -1.0f : 1.0f);
-    for (size_t t = 0; t < T; t++, x += ldx) {
-        const float *c = cos + (pos0 + t) * half, *s = sin + (pos0 + t) * half;
-        for (size_t h = 0; h < heads; h++)
-            head_rotate(x + h * D, c, s, half, sign);
+    for (size_t t = 0; t < T; t++) {
+        for (size_t i = 0; i < half; i += 16) {
+            size_t at = (pos0 + t) * half + i, n = half - i;
+            v16 sine = v16_mul(v16_load_first(sin + at, n), sign);
+            row_rotate(x + t * ldx + i, half, v16_load_first(cos + at, n), sine, heads, n);
+        }
     }
 }

@@ -14,9 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Kernels are inlined and unrolled down to the last vector, so that arrays of v16 stay in registers.
- * UNROLL precedes loops whose count is a constant. The portable build spends its time in fmaf: there
- * inlining wins nothing and makes compilers, under sanitizers most of all, work for minutes. */
+/* Kernels are inlined and unrolled down to the last vector, so that arrays of v16 stay in
+ * registers. UNROLL precedes loops whose count is a constant. The portable build spends its time in
+ * fmaf: there inlining wins nothing and makes compilers, under sanitizers most of all, work for
+ * minutes. */
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #define VINLINE static inline __attribute__((always_inline, unused))
 #ifdef __clang__
@@ -43,6 +44,7 @@
  *   m16_first(n)                lanes 0..n-1, n <= 16
  *   v16_set1, v16_zero          all lanes equal
  *   v16_load, v16_store         16 floats, any alignment
+ *   v16_load8, v16_store8       lanes 0..7; the others read as zero
  *   v16_load_mask(p, m)         zero in the other lanes, which are not read
  *   v16_store_mask(p, m, v)     the other lanes are not written
  *   v16_add sub mul div sqrt    IEEE, round to nearest
@@ -59,16 +61,22 @@
  *   d16_reduce_sum              the same tree
  */
 
-/* Lanes 0..n-1 of p, at most 16, and zeros. */
+/* Lanes 0..n-1 of p, at most 16, and zeros. Half a vector has its own case: heads of 16 channels
+ * rotate halves of 8, and a masked store delays every later load that overlaps its masked-off part.
+ */
 VINLINE v16 v16_load_first(const float *p, size_t n)
 {
-    return n >= 16 ? v16_load(p) : v16_load_mask(p, m16_first(n));
+    if (n >= 16)
+        return v16_load(p);
+    return n == 8 ? v16_load8(p) : v16_load_mask(p, m16_first(n));
 }
 
 VINLINE void v16_store_first(float *p, size_t n, v16 v)
 {
     if (n >= 16)
         v16_store(p, v);
+    else if (n == 8)
+        v16_store8(p, v);
     else
         v16_store_mask(p, m16_first(n), v);
 }

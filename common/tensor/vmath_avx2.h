@@ -12,8 +12,9 @@ typedef struct {
     __m256 lo, hi; /* lanes of all ones or all zeros */
 } m16;
 
-#define VMATH_ROUND 12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits  \
-                                 */
+#define VMATH_ROUND                                                                                \
+    12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits                  \
+                 */
 
 /* Sixteen set words, then sixteen clear ones: the mask of the first n lanes starts at 16 - n. */
 static const int32_t vmath_mask_words[32] = {
@@ -45,6 +46,16 @@ VINLINE void v16_store(float *p, v16 v)
 {
     _mm256_storeu_ps(p, v.lo);
     _mm256_storeu_ps(p + 8, v.hi);
+}
+
+VINLINE v16 v16_load8(const float *p)
+{
+    return (v16){_mm256_loadu_ps(p), _mm256_setzero_ps()};
+}
+
+VINLINE void v16_store8(float *p, v16 v)
+{
+    _mm256_storeu_ps(p, v.lo);
 }
 
 VINLINE v16 v16_load_mask(const float *p, m16 m)

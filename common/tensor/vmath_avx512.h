@@ -8,8 +8,9 @@
 typedef __m512 v16;
 typedef __mmask16 m16;
 
-#define VMATH_ROUND 12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits  \
-                                 */
+#define VMATH_ROUND                                                                                \
+    12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits                  \
+                 */
 
 VINLINE m16 m16_first(size_t n)
 {
@@ -34,6 +35,16 @@ VINLINE v16 v16_load(const float *p)
 VINLINE void v16_store(float *p, v16 v)
 {
     _mm512_storeu_ps(p, v);
+}
+
+VINLINE v16 v16_load8(const float *p)
+{
+    return _mm512_zextps256_ps512(_mm256_loadu_ps(p));
+}
+
+VINLINE void v16_store8(float *p, v16 v)
+{
+    _mm256_storeu_ps(p, _mm512_castps512_ps256(v));
 }
 
 VINLINE v16 v16_load_mask(const float *p, m16 m)

@@ -13,8 +13,9 @@ typedef struct {
     uint8_t b[16];
 } m16;
 
-#define VMATH_ROUND 12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits  \
-                                 */
+#define VMATH_ROUND                                                                                \
+    12582912.0f /* 1.5 2^23: adding it rounds to an integer, kept in the low bits                  \
+                 */
 
 #define VMATH_LANES(type, expression)                                                              \
     type r;                                                                                        \
@@ -59,6 +60,17 @@ VINLINE v16 v16_load(const float *p)
 VINLINE void v16_store(float *p, v16 v)
 {
     for (int i = 0; i < 16; i++)
+        p[i] = v.f[i];
+}
+
+VINLINE v16 v16_load8(const float *p)
+{
+    VMATH_LANES(v16, f[i] = i < 8 ? p[i] : 0.0f);
+}
+
+VINLINE void v16_store8(float *p, v16 v)
+{
+    for (int i = 0; i < 8; i++)
         p[i] = v.f[i];
 }
 
