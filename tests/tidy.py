@@ -34,7 +34,7 @@ FOR_ALL = {"proto/limits.h"}
 
 # Library -> (pattern of its use, files that may).
 ONLY_IN = {
-    "nanomsg": (r"\bnn_[a-z]+\(|<nanomsg/", r"common/net/bus"),
+    "nanomsg": (r"\bnn_[a-z]+\(|<nanomsg/", r"common/net/bus|tests/net/"),
     "cblas": (r"\bcblas_|<cblas", r"common/tensor/gemm_blas\.c"),
     "libsodium": (r"\bcrypto_|<sodium", r"common/base/hash\.c|common/base/hash_"),
     "SQLite": (r"\bsqlite3_[a-z]|<sqlite3", r"learner/(store|sql)|cli/rundb|tests/learner/"),
