@@ -5,6 +5,8 @@
  * timing.
  */
 #include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/tensor/ops.h"
 
@@ -12,6 +14,15 @@ const char *ops_blas_setup(void)
 {
     openblas_set_num_threads(1);
     return openblas_get_corename();
+}
+
+const char *ops_blas_coretype(void)
+{
+    const struct ops *avx512;
+    const char *core = openblas_get_corename();
+    if (getenv("OPENBLAS_CORETYPE") || (strcmp(core, "Haswell") != 0 && strcmp(core, "Zen") != 0))
+        return NULL;
+    return ops_select("avx512", &avx512, NULL) == 0 ? "SkylakeX" : NULL;
 }
 
 void ops_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t T,

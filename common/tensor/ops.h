@@ -130,5 +130,9 @@ void ops_gemm_dw(float *dw, float *db, const float *dy, size_t lddy, const float
 /* Sets one BLAS thread; called once at start by whoever uses the two above. Returns the BLAS core's name,
  * part of the training id. */
 const char *ops_blas_setup(void);
+/* The value of OPENBLAS_CORETYPE that would make BLAS faster here, or NULL: OpenBLAS 0.3.21 takes AVX-512
+ * CPUs newer than itself for Haswell, at half the speed. It reads the variable before main, so it is for
+ * whoever starts a process that trains. NULL when the variable is set already. */
+const char *ops_blas_coretype(void);
 
 #endif

@@ -197,6 +197,20 @@ static void test_backward(void **state)
         backward_check(i);
 }
 
+/* Advice is given only to who has not chosen, and only for a CPU that can run it. */
+static void test_coretype(void **state)
+{
+    (void)state;
+    const struct ops *o;
+    const char *advice = ops_blas_coretype();
+    if (advice) {
+        assert_string_equal(advice, "SkylakeX");
+        assert_int_equal(ops_select("avx512", &o, NULL), 0);
+    }
+    assert_int_equal(setenv("OPENBLAS_CORETYPE", "Haswell", 0), 0);
+    assert_null(ops_blas_coretype());
+}
+
 enum { CALLERS = 4, CALLS = 50, SIDE = 96 };
 
 struct caller {
@@ -268,6 +282,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_backward),
         cmocka_unit_test(test_concurrent_callers),
         cmocka_unit_test(test_select),
+        cmocka_unit_test(test_coretype),
     };
     check_start(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
