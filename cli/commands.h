@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 
 int cmd_digest(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_grade(int argc, char **argv);
 int cmd_init(int argc, char **argv);

@@ -156,8 +156,8 @@ int explain_scores(const struct explain *x, struct err *e)
 
 struct moments {
     unsigned scored;
-    bool has_std, tied;
-    double mean, std;
+    bool has_std, has_advantage, tied;
+    double mean, std, advantage; /* of the group; and this completion's, once a step has used it */
 };
 
 static int read_moments(const struct explain *x, struct moments *ret, struct err *e)
@@ -165,7 +165,8 @@ static int read_moments(const struct explain *x, struct moments *ret, struct err
     CLEANUP_QUERY struct rundb_query *q = NULL;
     int rc = bind_completion(x,
         "SELECT reward_mean, reward_std, tied, (SELECT count(reward) FROM completions k WHERE "
-        "k.group_id = g.id) FROM groups g WHERE id = ?1",
+        "k.group_id = g.id), k.advantage FROM groups g JOIN completions k ON k.group_id = g.id AND "
+        "k.idx = ?2 WHERE id = ?1",
         &q, e);
     if (rc < 0 || (rc = rundb_next(q, e)) < 0)
         return rc;
@@ -173,7 +174,9 @@ static int read_moments(const struct explain *x, struct moments *ret, struct err
         .has_std = !rundb_is_null(q, 1),
         .tied = rundb_int(q, 2) != 0,
         .mean = rundb_real(q, 0),
-        .std = rundb_real(q, 1)};
+        .std = rundb_real(q, 1),
+        .has_advantage = !rundb_is_null(q, 4),
+        .advantage = rundb_real(q, 4)};
     return 0;
 }
 
@@ -204,7 +207,7 @@ static int say_rewards(const struct explain *x, double *ret_own, struct err *e)
 }
 
 static void say_formula(
-    enum advantage_kind kind, const struct moments *m, double reward, double advantage)
+    const struct moments *m, enum advantage_kind kind, double reward, double advantage)
 {
     switch (kind) {
     case ADVANTAGE_STD:
@@ -220,6 +223,9 @@ static void say_formula(
             m->scored - 1, reward, m->mean, advantage);
         break;
     }
+    /* What the step has used is the same number; the tables' means may be rounded otherwise. */
+    if (m->has_advantage && fabs(m->advantage - advantage) > 1e-6 * (1 + fabs(advantage)))
+        explain_say("", "but %.6g is stored", m->advantage);
 }
 
 static double advantage_of(enum advantage_kind kind, const struct moments *m, double reward)
@@ -251,7 +257,7 @@ int explain_advantage(const struct explain *x, struct err *e)
         explain_say("advantage", "= 0: the group is tied, all its rewards are equal");
     else
         say_formula(
-            stage->loss.advantage, &m, reward, advantage_of(stage->loss.advantage, &m, reward));
+            &m, stage->loss.advantage, reward, advantage_of(stage->loss.advantage, &m, reward));
     return 0;
 }
 

@@ -29,87 +29,88 @@ struct subject {
     struct section sections[SECTIONS_MAX];
 };
 
-#define METRIC(name)                                                                               \
-    "(SELECT value FROM metrics m WHERE m.stage = st.stage AND m.step = v.step AND m.name = "      \
-    "'" name "')"
+/* ---- the queries ---- */
+
+static const char run_sql[] = "SELECT * FROM v_run";
+
+static const char stages_sql[] =
+    "SELECT name AS stage, kind, state,"
+    "  (SELECT count(*) FROM steps x WHERE x.stage = s.stage) AS done, steps,"
+    "  (finished_ms - started_ms) / 1000.0 AS seconds "
+    "FROM stages s ORDER BY s.stage";
+
+static const char last_step_sql[] =
+    "SELECT stage, step, reward, pass_rate, tokens_mean AS length, truncated, tied_groups AS tied,"
+    "  lag, seconds, committed "
+    "FROM v_steps ORDER BY updates DESC LIMIT 1";
+
+static const char evaluations_sql[] =
+    "SELECT v.stage, step, mode, version, completions, pass_rate, reward, tokens_mean AS length,"
+    "  think_tokens_mean AS think, truncated "
+    "FROM v_evals v JOIN stages st ON st.name = v.stage ORDER BY st.stage DESC, step DESC, mode";
+
+static const char workers_sql[] =
+    "SELECT name, role, state, host, live_leases AS leases, groups, jobs, tokens, sessions, seen "
+    "FROM v_workers ORDER BY role, name";
+
+static const char alarms_sql[] =
+    "SELECT id, at, kind, subject, message FROM v_alarms ORDER BY id DESC";
+
+static const char steps_sql[] =
+    "SELECT v.stage, v.step, version, reward, pass_rate, tokens_mean AS length,"
+    "  think_tokens_mean AS think, truncated, tied_groups AS tied, unscored,"
+    "  (SELECT value FROM metrics m"
+    "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'entropy') AS entropy,"
+    "  (SELECT value FROM metrics m"
+    "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'kl_ref') AS kl,"
+    "  (SELECT value FROM metrics m"
+    "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'loss') AS loss,"
+    "  lag, seconds "
+    "FROM v_steps v JOIN stages st ON st.name = v.stage ORDER BY st.stage DESC, v.step DESC";
+
+static const char groups_sql[] =
+    "SELECT id, stage, step, purpose, mode, state, prompt, version, lag, reward, reward_std AS std,"
+    "  pass_rate, tied, minibatch, worker "
+    "FROM v_groups ORDER BY id DESC";
+
+static const char group_sql[] = "SELECT * FROM v_groups WHERE id = ?1";
+
+static const char completions_sql[] =
+    "SELECT id, reward, verdict, advantage, stop, tokens, think_tokens AS think, logp_sum AS logp,"
+    "  text "
+    "FROM v_completions WHERE group_id = ?1 ORDER BY id";
+
+static const char scores_sql[] =
+    "SELECT group_id * 1024 + idx AS completion, scorer, value, verdict, fault, extracted, reason "
+    "FROM scores WHERE group_id = ?1 ORDER BY 1, 2";
+
+static const char verdicts_sql[] =
+    "SELECT v.stage, step, purpose, scorer, verdict, completions, value_mean AS value, example,"
+    "  reason "
+    "FROM v_verdicts v JOIN stages st ON st.name = v.stage "
+    "ORDER BY st.stage DESC, step DESC, purpose DESC, scorer DESC, completions";
+
+static const char events_sql[] =
+    "SELECT id, at, level, kind, subject, message FROM v_events ORDER BY id DESC";
 
 static const struct subject subjects[] = {
     {.name = "overview",
         .page = true,
-        .sections = {{.name = "run", .title = "Run", .sql = "SELECT * FROM v_run", .single = true},
-            {.name = "stages",
-                .title = "Stages",
-                .sql = "SELECT name AS stage, kind, state, (SELECT count(*) FROM steps x WHERE "
-                       "x.stage = s.stage) AS done, steps, (finished_ms - started_ms) / 1000.0 "
-                       "AS seconds FROM stages s ORDER BY s.stage"},
-            {.name = "last_step",
-                .title = "Last step",
-                .sql = "SELECT stage, step, reward, pass_rate, tokens_mean AS length, truncated, "
-                       "tied_groups AS tied, lag, seconds FROM v_steps ORDER BY updates DESC LIMIT "
-                       "1",
-                .single = true},
-            {.name = "evaluations",
-                .title = "Evaluations",
-                .sql = "SELECT v.stage, step, mode, version, completions, pass_rate, reward, "
-                       "tokens_mean AS length, think_tokens_mean AS think, truncated FROM "
-                       "v_evals v JOIN stages st ON st.name = v.stage "
-                       "ORDER BY st.stage DESC, step DESC, mode",
-                .newest_first = true,
-                .rows_max = 12},
-            {.name = "workers",
-                .title = "Workers",
-                .sql = "SELECT name, role, state, host, live_leases AS leases, jobs, tokens, seen "
-                       "FROM v_workers ORDER BY role, name"},
-            {.name = "alarms",
-                .title = "Alarms",
-                .sql = "SELECT id, at, kind, subject, message FROM v_alarms ORDER BY id DESC",
-                .newest_first = true,
-                .rows_max = 5}}},
-    {.name = "steps",
-        .sections =
-            {{.sql =
-                    "SELECT v.stage, v.step, version, reward, pass_rate, tokens_mean AS "
-                    "length, think_tokens_mean AS think, truncated, tied_groups AS "
-                    "tied, " METRIC("entropy") " AS entropy, " METRIC("kl_ref") " AS kl, " METRIC(
-                        "grad_norm") " AS grad_norm, " METRIC("loss") " AS loss, lag, "
-                                                                      "seconds FROM v_steps v JOIN "
-                                                                      "stages st ON st.name = "
-                                                                      "v.stage ORDER BY st.stage "
-                                                                      "DESC, v.step DESC",
-                .newest_first = true}}},
-    {.name = "groups",
-        .sections = {{.sql = "SELECT id, stage, step, purpose, mode, state, prompt, version, lag, "
-                             "reward, reward_std AS std, pass_rate, tied, minibatch, worker "
-                             "FROM v_groups ORDER BY id DESC",
-            .newest_first = true}}},
+        .sections = {{"run", "Run", run_sql, .single = true}, {"stages", "Stages", stages_sql},
+            {"last_step", "Last step", last_step_sql, .single = true},
+            {"evaluations", "Evaluations", evaluations_sql, .newest_first = true, .rows_max = 12},
+            {"workers", "Workers", workers_sql},
+            {"alarms", "Alarms", alarms_sql, .newest_first = true, .rows_max = 5}}},
     {.name = "group",
         .wants_id = true,
         .page = true,
-        .sections = {{.name = "group",
-                         .title = "Group",
-                         .sql = "SELECT * FROM v_groups WHERE id = ?1",
-                         .single = true},
-            {.name = "completions",
-                .title = "Completions",
-                .sql =
-                    "SELECT id, reward, verdict, advantage, stop, tokens, think_tokens AS think, "
-                    "logp_sum AS logp, text FROM v_completions WHERE group_id = ?1 ORDER BY id"},
-            {.name = "scores",
-                .title = "Scores",
-                .sql = "SELECT group_id * 1024 + idx AS completion, scorer, value, verdict, fault, "
-                       "extracted, reason FROM scores WHERE group_id = ?1 ORDER BY 1, 2"}}},
-    {.name = "workers", .sections = {{.sql = "SELECT * FROM v_workers ORDER BY role, name"}}},
-    {.name = "verdicts",
-        .sections = {{.sql =
-                          "SELECT v.stage, step, purpose, scorer, verdict, completions, "
-                          "value_mean AS value, example, reason FROM v_verdicts v JOIN stages st "
-                          "ON st.name = v.stage ORDER BY st.stage DESC, step DESC, purpose DESC, "
-                          "scorer DESC, completions",
-            .newest_first = true}}},
-    {.name = "events",
-        .sections = {{.sql = "SELECT id, at, level, kind, subject, message FROM v_events "
-                             "ORDER BY id DESC",
-            .newest_first = true}}},
+        .sections = {{"group", "Group", group_sql, .single = true},
+            {"completions", "Completions", completions_sql}, {"scores", "Scores", scores_sql}}},
+    {.name = "steps", .sections = {{.sql = steps_sql, .newest_first = true}}},
+    {.name = "groups", .sections = {{.sql = groups_sql, .newest_first = true}}},
+    {.name = "workers", .sections = {{.sql = workers_sql}}},
+    {.name = "verdicts", .sections = {{.sql = verdicts_sql, .newest_first = true}}},
+    {.name = "events", .sections = {{.sql = events_sql, .newest_first = true}}},
 };
 
 struct inspect_args {

@@ -17,6 +17,7 @@ static const struct command commands[] = {
         cmd_run},
     {"init", "--conf CONF DIR", "make a randomly initialised model directory", cmd_init},
     {"sample", "MODEL --prompt TEXT [-n G]", "completions of one prompt", cmd_sample},
+    {"eval", "MODEL --data FILE [-k K]", "how good a model is on a dataset", cmd_eval},
     {"grade", "--data FILE --responses FILE", "score responses that are already there", cmd_grade},
     {"inspect", "RUN [steps|groups|group ID|workers|verdicts|events]", "a run as tables",
         cmd_inspect},

@@ -32,16 +32,16 @@ struct column {
 
 static const struct column grpo_columns[] = {
     {"step", COLUMN_STEP, 9, 0, 0, NULL, NULL},
-    {"reward", COLUMN_REAL, 8, 3, 0, "reward", NULL},
+    {"reward", COLUMN_REAL, 7, 3, 0, "reward", NULL},
     {"pass@1", COLUMN_SHARE, 8, 1, 0, "pass@1", NULL},
-    {"length", COLUMN_REAL, 8, 1, 1, "length", NULL},
+    {"length", COLUMN_REAL, 7, 1, 1, "length", NULL},
     {"trunc", COLUMN_SHARE, 7, 1, 3, "truncated", NULL},
     {"tied", COLUMN_SHARE, 7, 1, 3, "tied", NULL},
-    {"entropy", COLUMN_REAL, 9, 3, 2, "entropy", NULL},
+    {"entropy", COLUMN_REAL, 8, 3, 2, "entropy", NULL},
     {"KL", COLUMN_REAL, 8, 4, 4, "kl_ref", NULL},
     {"clip", COLUMN_SHARE, 7, 2, 4, "clip_low", "clip_high"},
-    {"lag", COLUMN_REAL, 5, 0, 5, "staleness", NULL},
-    {"tok/s", COLUMN_SPEED, 8, 0, 2, "tokens_sampled", NULL},
+    {"lag", COLUMN_REAL, 4, 0, 5, "staleness", NULL},
+    {"tok/s", COLUMN_SPEED, 7, 0, 2, "tokens_sampled", NULL},
     {"ETA", COLUMN_ETA, 8, 0, 1, NULL, NULL},
 };
 
@@ -367,8 +367,9 @@ static void print_events(struct progress *p)
         p->event = rundb_int(q, 0);
         if (strcmp(rundb_text(q, 1), "alarm") != 0)
             continue;
+        const char *about = rundb_text(q, 3);
         CLEANUP_FREE char *line =
-            mem_printf("alarm: %s %s: %s", rundb_text(q, 2), rundb_text(q, 3), rundb_text(q, 4));
+            mem_printf("alarm: %s%s%s", about, about[0] != '\0' ? ": " : "", rundb_text(q, 4));
         progress_note(p, line);
     }
 }

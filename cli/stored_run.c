@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#include "common/base/file.h"
-#include "common/recipe/recipe_files.h"
+#include "common/base/mem.h"
 
 int stored_hash(
     struct rundb_query *q, int column, const char *what, struct hash *ret, struct err *e)
@@ -76,42 +75,16 @@ static bool is_the_runs(const struct stored_run *r, const struct tokenizer *t)
     return hash_equal(&have, &r->tokenizer_hash);
 }
 
-/* The name of each stage that is done, newest first, becomes a directory to look into. */
-static int from_models(const struct stored_run *r, struct tokenizer **ret, struct err *e)
-{
-    CLEANUP_QUERY struct rundb_query *q = NULL;
-    int rc = rundb_prepare(
-        r->db, "SELECT name FROM stages WHERE state = 'finished' ORDER BY stage DESC", &q, e);
-    while (rc == 0 && (rc = rundb_next(q, e)) == 1) {
-        CLEANUP_FREE char *dir = mem_printf("%s/models/%s", rundb_dir(r->db), rundb_text(q, 0));
-        CLEANUP_FREE char *path = mem_printf("%s/tokenizer.json", dir);
-        struct tokenizer *t = NULL;
-        struct err ignored = {0};
-        rc = 0; /* a model directory may have been moved away: then the next one serves */
-        if (!file_exists(path) || tokenizer_load(dir, &t, &ignored) < 0)
-            continue;
-        if (is_the_runs(r, t)) {
-            *ret = t;
-            return 1;
-        }
-        tokenizer_free(t);
-    }
-    return rc;
-}
-
 int stored_run_tokenizer(const struct stored_run *r, struct tokenizer **ret, struct err *e)
 {
     struct tokenizer *t = NULL;
-    int rc = from_models(r, ret, e);
-    if (rc != 0)
-        return rc < 0 ? rc : 0;
-    if (recipe_tokenizer_open(&r->recipe, &t, e) < 0)
-        return err_ctx(e, "the run's tokenizer");
+    if (tokenizer_load(rundb_dir(r->db), &t, e) < 0)
+        return e->code;
     if (!is_the_runs(r, t)) {
         tokenizer_free(t);
         return err_set(e, ERR_DATA,
-            "tokenizer.json of '%s' is not the one that the run was made with (another hash)",
-            r->recipe.model_path[0] ? r->recipe.model_path : "the generators");
+            "%s/tokenizer.json is not the one that the run was made with (another hash)",
+            rundb_dir(r->db));
     }
     *ret = t;
     return 0;

@@ -21,8 +21,7 @@ struct stored_run {
 int stored_run_open(const char *run_dir, struct stored_run *ret, struct err *e) ERR_WARN_UNUSED;
 void stored_run_close(struct stored_run *r);
 
-/* The run's tokenizer: of a finished stage's model, else of the model that the run started from. It
- * must have the hash that the run was made with: ERR_DATA. */
+/* RUN/tokenizer.json, which must have the hash that the run was made with: ERR_DATA. */
 int stored_run_tokenizer(
     const struct stored_run *r, struct tokenizer **ret, struct err *e) ERR_WARN_UNUSED;
 

@@ -93,23 +93,24 @@ static int find_evals(
 
 /* ---- the table ---- */
 
-static int print_cell(struct rundb *db, struct eval_at at, const struct row *row, FILE *out,
-    double *ret, struct err *e)
+static int make_cell(struct rundb *db, struct eval_at at, const struct row *row,
+    char text[CELL_WIDTH], double *ret, struct err *e)
 {
-    char low_name[48], high_name[48], text[64] = "-";
+    char low_name[48], high_name[48];
     double v = NAN, low = NAN, high = NAN;
     (void)snprintf(low_name, sizeof(low_name), "%s_low", row->metric);
     (void)snprintf(high_name, sizeof(high_name), "%s_high", row->metric);
     if (metric(db, at, row->metric, &v, e) < 0 || metric(db, at, low_name, &low, e) < 0 ||
         metric(db, at, high_name, &high, e) < 0)
         return e->code;
-    if (!isnan(v) && row->kind == ROW_TOKENS)
-        (void)snprintf(text, sizeof(text), "%.1f tokens", v);
-    else if (!isnan(v) && !isnan(low) && !isnan(high))
-        (void)snprintf(text, sizeof(text), "%.1f%% [%.1f, %.1f]", 100 * v, 100 * low, 100 * high);
-    else if (!isnan(v))
-        (void)snprintf(text, sizeof(text), "%.1f%%", 100 * v);
-    fprintf(out, "%-*s", CELL_WIDTH, text);
+    if (isnan(v))
+        (void)snprintf(text, CELL_WIDTH, "-");
+    else if (row->kind == ROW_TOKENS)
+        (void)snprintf(text, CELL_WIDTH, "%.1f tokens", v);
+    else if (!isnan(low) && !isnan(high))
+        (void)snprintf(text, CELL_WIDTH, "%.1f%% [%.1f, %.1f]", 100 * v, 100 * low, 100 * high);
+    else
+        (void)snprintf(text, CELL_WIDTH, "%.1f%%", 100 * v);
     *ret = v;
     return 0;
 }
@@ -121,15 +122,13 @@ static int print_table(
         before.stage < 0 ? "" : "before", "after");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         double was = NAN, is = NAN;
-        fprintf(out, "  %-*s", LABEL_WIDTH - 2, rows[i].label);
-        if (before.stage < 0)
-            fprintf(out, "%-*s", CELL_WIDTH, "");
-        else if (print_cell(db, before, &rows[i], out, &was, e) < 0)
+        char left[CELL_WIDTH] = "", right[CELL_WIDTH];
+        if ((before.stage >= 0 && make_cell(db, before, &rows[i], left, &was, e) < 0) ||
+            make_cell(db, after, &rows[i], right, &is, e) < 0)
             return e->code;
-        if (print_cell(db, after, &rows[i], out, &is, e) < 0)
-            return e->code;
+        fprintf(out, "  %-*s%-*s%s", LABEL_WIDTH - 2, rows[i].label, CELL_WIDTH, left, right);
         if (rows[i].kind == ROW_TOKENS && was > 0 && is >= 0)
-            fprintf(out, "x %.2f", is / was);
+            fprintf(out, "  (x %.2f)", is / was);
         fputc('\n', out);
     }
     fputs("  (intervals: 95 %)\n", out);
@@ -138,13 +137,18 @@ static int print_table(
 
 /* ---- one task ---- */
 
+struct example {
+    char *prompt; /* owned; NULL: there is none */
+    int64_t completion, max_tokens;
+};
+
 /* A task that was not solved before and is now, when there is one; greedy answers. */
 static int print_example(struct rundb *db, struct eval_at before, struct eval_at after, FILE *out,
-    int64_t *ret_completion, char **ret_prompt, struct err *e)
+    struct example *ret, struct err *e)
 {
     static const char sql[] =
         "SELECT t.prompt, t.answer, kb.text, kb.verdict, ka.text, ka.verdict, ga.id * 1024 + "
-        "ka.idx "
+        "ka.idx, ga.max_tokens "
         "FROM groups ga JOIN completions ka ON ka.group_id = ga.id AND ka.idx = 0 "
         "JOIN tasks t ON t.id = ga.task "
         "LEFT JOIN groups gb ON gb.task = ga.task AND gb.purpose = 'eval' AND gb.mode = 'greedy' "
@@ -167,8 +171,9 @@ static int print_example(struct rundb *db, struct eval_at before, struct eval_at
     if (!rundb_is_null(q, 2))
         fprintf(out, "  before  %s   %s\n", rundb_text(q, 2), rundb_text(q, 3));
     fprintf(out, "  after   %s   %s\n", rundb_text(q, 4), rundb_text(q, 5));
-    *ret_completion = rundb_int(q, 6);
-    *ret_prompt = mem_strdup(rundb_text(q, 0));
+    ret->completion = rundb_int(q, 6);
+    ret->max_tokens = rundb_int(q, 7);
+    ret->prompt = mem_strdup(rundb_text(q, 0));
     return 1;
 }
 
@@ -192,16 +197,18 @@ static int print_times(struct rundb *db, FILE *out, struct err *e)
         return r;
     fputs("\nSeconds:\n", out);
     while ((r = rundb_next(q, e)) == 1) {
+        CLEANUP_BUF struct buf parts = {0};
         double rest = rundb_real(q, 1);
-        fprintf(out, "  %-10s%7.1f", rundb_text(q, 0), rest);
         for (int i = 0; i < (int)ARRAY_LEN(phases); i++) {
             if (rundb_is_null(q, 2 + i))
                 continue;
-            fprintf(out, "%s %s %.1f", rest == rundb_real(q, 1) ? "  =" : ",", phases[i],
-                rundb_real(q, 2 + i));
+            buf_printf(&parts, "%s %.1f, ", phases[i], rundb_real(q, 2 + i));
             rest -= rundb_real(q, 2 + i);
         }
-        fprintf(out, ", the rest %.1f\n", rest > 0 ? rest : 0);
+        if (parts.len > 0)
+            buf_printf(&parts, "other %.1f", rest > 0 ? rest : 0);
+        fprintf(out, "  %-10s%7.1f   %s\n", rundb_text(q, 0), rundb_real(q, 1),
+            parts.len > 0 ? (const char *)parts.data : "");
     }
     return r;
 }
@@ -227,8 +234,7 @@ static void print_word(FILE *out, const char *s)
     fputc('\'', out);
 }
 
-static int print_next(
-    struct rundb *db, int64_t completion, const char *prompt, FILE *out, struct err *e)
+static int print_next(struct rundb *db, const struct example *x, FILE *out, struct err *e)
 {
     CLEANUP_FREE char *stage = NULL;
     const char *dir = rundb_dir(db);
@@ -240,18 +246,18 @@ static int print_next(
     fprintf(out, "\nEverything is in %s/run.db. Try next:\n  cohort inspect ", dir);
     print_word(out, dir);
     fputs(" steps\n", out);
-    if (completion >= 0) {
+    if (x->prompt != NULL) {
         fputs("  cohort explain ", out);
         print_word(out, dir);
-        fprintf(out, " %lld\n", (long long)completion);
+        fprintf(out, " %lld\n", (long long)x->completion);
     }
-    if (stage != NULL && prompt != NULL) {
+    if (stage != NULL && x->prompt != NULL) {
         CLEANUP_FREE char *model = mem_printf("%s/models/%s", dir, stage);
         fputs("  cohort sample ", out);
         print_word(out, model);
         fputs(" --prompt ", out);
-        print_word(out, prompt);
-        fputc('\n', out);
+        print_word(out, x->prompt);
+        fprintf(out, " --max-tokens %lld\n", (long long)x->max_tokens);
     }
     CLEANUP_FREE char *file = mem_printf("%s/run.db", dir);
     fputs("  sqlite3 -readonly ", out);
@@ -263,14 +269,16 @@ static int print_next(
 int summary_print(struct rundb *db, FILE *out, struct err *e)
 {
     struct eval_at before, after;
-    CLEANUP_FREE char *prompt = NULL;
-    int64_t completion = -1;
-    if (find_evals(db, &before, &after, e) < 0)
-        return e->code;
-    if (after.stage >= 0 && (print_table(db, before, after, out, e) < 0 ||
-                                print_example(db, before, after, out, &completion, &prompt, e) < 0))
-        return e->code;
-    if (print_times(db, out, e) < 0)
-        return e->code;
-    return print_next(db, completion, prompt, out, e);
+    struct example example = {0};
+    int r = find_evals(db, &before, &after, e);
+    if (r == 0 && after.stage >= 0)
+        r = print_table(db, before, after, out, e);
+    if (r == 0 && after.stage >= 0)
+        r = print_example(db, before, after, out, &example, e);
+    if (r >= 0)
+        r = print_times(db, out, e);
+    if (r >= 0)
+        r = print_next(db, &example, out, e);
+    free(example.prompt);
+    return r;
 }

@@ -107,39 +107,46 @@ static struct column measure(const struct table *t, int i)
     return c;
 }
 
-/* Text that ends a line is not filled up with blanks. */
-static void put_aligned(const char *text, struct column c, bool last, FILE *out)
+static void put_aligned(const char *text, struct column c, struct buf *out)
 {
     size_t width = display_width(text);
     int fill = width < c.width ? (int)(c.width - width) : 0;
-    fprintf(out, "%*s%s%*s", c.number ? fill : 0, "", text, c.number || last ? 0 : fill, "");
+    buf_printf(out, "%*s%s%*s", c.number ? fill : 0, "", text, c.number ? 0 : fill, "");
+}
+
+/* Prints a line without the blanks at its end, and begins the next. */
+static void end_line(struct buf *line, FILE *out)
+{
+    while (line->len > 0 && line->data[line->len - 1] == ' ')
+        line->len--;
+    (void)fwrite(line->data, 1, line->len, out); /* whoever opened out asks for its errors */
+    (void)fputc('\n', out);
+    buf_clear(line);
 }
 
 void table_print(const struct table *t, const char *indent, FILE *out)
 {
     CLEANUP_FREE struct column *columns = mem_array((size_t)t->columns, sizeof(*columns));
-    CLEANUP_BUF struct buf text = {0};
-    fputs(indent, out);
+    CLEANUP_BUF struct buf text = {0}, line = {0};
     for (int i = 0; i < t->columns; i++) {
         columns[i] = measure(t, i);
-        fputs(i > 0 ? "  " : "", out);
-        put_aligned(t->names[i], columns[i], i + 1 == t->columns, out);
+        buf_puts(&line, i > 0 ? "  " : indent);
+        put_aligned(t->names[i], columns[i], &line);
     }
-    fputc('\n', out);
+    end_line(&line, out);
     for (size_t row = 0; row < table_rows(t); row++) {
-        fputs(indent, out);
         for (int i = 0; i < t->columns; i++) {
             put_cell(at(t, row, i), TABLE_TEXT_WIDTH, &text);
-            fputs(i > 0 ? "  " : "", out);
-            put_aligned((const char *)text.data, columns[i], i + 1 == t->columns, out);
+            buf_puts(&line, i > 0 ? "  " : indent);
+            put_aligned((const char *)text.data, columns[i], &line);
         }
-        fputc('\n', out);
+        end_line(&line, out);
     }
 }
 
 void table_print_row(const struct table *t, const char *indent, FILE *out)
 {
-    CLEANUP_BUF struct buf text = {0};
+    CLEANUP_BUF struct buf text = {0}, line = {0};
     struct column names = {0};
     for (int i = 0; i < t->columns; i++)
         if (display_width(t->names[i]) > names.width)
@@ -149,9 +156,10 @@ void table_print_row(const struct table *t, const char *indent, FILE *out)
         if (json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0))
             continue;
         put_cell(v, SIZE_MAX, &text);
-        fputs(indent, out);
-        put_aligned(t->names[i], names, false, out);
-        fprintf(out, "  %s\n", (const char *)text.data);
+        buf_puts(&line, indent);
+        put_aligned(t->names[i], names, &line);
+        buf_printf(&line, "  %s", (const char *)text.data);
+        end_line(&line, out);
     }
 }
 
