@@ -19,6 +19,9 @@ int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sample(int argc, char **argv);
 
+/* How this program was called, for commands that a person may copy: "cohort", or its path. */
+const char *command_program(void);
+
 /* Prints "cohort COMMAND: message" on stderr and returns the exit status of the error. */
 int command_failed(const char *command, const struct err *e);
 

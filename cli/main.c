@@ -1,6 +1,8 @@
 /* main.c: the command `cohort`: a table of commands, and help that teaches. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 
@@ -58,6 +60,25 @@ static void print_help(FILE *out)
     fputs(outro, out);
 }
 
+static const char *program = "cohort";
+
+const char *command_program(void)
+{
+    return program;
+}
+
+/* A path below the working directory is shown relative to it. */
+static void set_program(const char *called)
+{
+    static char here[PATH_MAX];
+    program = called;
+    if (called[0] != '/' || getcwd(here, sizeof(here)) == NULL)
+        return;
+    size_t n = strlen(here);
+    if (n > 1 && strncmp(called, here, n) == 0 && called[n] == '/')
+        program = called + n + 1;
+}
+
 int command_failed(const char *command, const struct err *e)
 {
     fprintf(stderr, "cohort %s: %s\n", command, e->msg);
@@ -66,6 +87,8 @@ int command_failed(const char *command, const struct err *e)
 
 int main(int argc, char **argv)
 {
+    if (argc > 0)
+        set_program(argv[0]);
     if (argc < 2) {
         print_help(stderr);
         return 2;

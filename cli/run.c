@@ -331,7 +331,7 @@ static void print_tail(const char *path, uint64_t from)
 
 static void print_command(FILE *out, const struct run_args *a)
 {
-    fputs("cohort", out);
+    fputs(command_program(), out);
     for (int i = 0; i < a->argc; i++) {
         bool plain = strpbrk(a->argv[i], " \t\n'\"\\$`*?[](){}<>|&;#~!") == NULL && a->argv[i][0];
         fprintf(out, plain ? " %s" : " \"%s\"", a->argv[i]);
@@ -345,7 +345,7 @@ static int print_summary(const struct recipe *r, const char *run_dir, struct err
     if (rundb_open(run_dir, &db, e) < 0)
         return e->code;
     printf("\n%s is finished.\n", r->name);
-    return summary_print(db, stdout, e);
+    return summary_print(db, command_program(), stdout, e);
 }
 
 /* What the learner has stored about a failure; NULL when it has stored none. */

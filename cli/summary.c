@@ -234,7 +234,16 @@ static void print_word(FILE *out, const char *s)
     fputc('\'', out);
 }
 
-static int print_next(struct rundb *db, const struct example *x, FILE *out, struct err *e)
+static void print_call(FILE *out, const char *program, const char *command, const char *dir)
+{
+    fputs("  ", out);
+    print_word(out, program);
+    fprintf(out, " %s ", command);
+    print_word(out, dir);
+}
+
+static int print_next(
+    struct rundb *db, const char *program, const struct example *x, FILE *out, struct err *e)
 {
     CLEANUP_FREE char *stage = NULL;
     const char *dir = rundb_dir(db);
@@ -243,30 +252,28 @@ static int print_next(struct rundb *db, const struct example *x, FILE *out, stru
         &stage, e);
     if (r < 0)
         return r;
-    fprintf(out, "\nEverything is in %s/run.db. Try next:\n  cohort inspect ", dir);
-    print_word(out, dir);
-    fputs(" steps\n", out);
-    if (x->prompt != NULL) {
-        fputs("  cohort explain ", out);
-        print_word(out, dir);
-        fprintf(out, " %lld\n", (long long)x->completion);
-    }
-    if (stage != NULL && x->prompt != NULL) {
-        CLEANUP_FREE char *model = mem_printf("%s/models/%s", dir, stage);
-        fputs("  cohort sample ", out);
-        print_word(out, model);
-        fputs(" --prompt ", out);
-        print_word(out, x->prompt);
-        fprintf(out, " --max-tokens %lld\n", (long long)x->max_tokens);
-    }
     CLEANUP_FREE char *file = mem_printf("%s/run.db", dir);
-    fputs("  sqlite3 -readonly ", out);
-    print_word(out, file);
-    fputs(" 'SELECT stage, step, reward, pass_rate FROM v_steps'\n", out);
+    fprintf(out,
+        "\nEverything is in %s, also for sqlite3 -readonly (views v_steps, v_completions, ...).\n"
+        "Try next:\n",
+        file);
+    print_call(out, program, "inspect", dir);
+    fputs(" steps\n", out);
+    if (x->prompt == NULL)
+        return 0;
+    print_call(out, program, "explain", dir);
+    fprintf(out, " %lld\n", (long long)x->completion);
+    if (stage == NULL)
+        return 0;
+    CLEANUP_FREE char *model = mem_printf("%s/models/%s", dir, stage);
+    print_call(out, program, "sample", model);
+    fputs(" --prompt ", out);
+    print_word(out, x->prompt);
+    fprintf(out, " --max-tokens %lld\n", (long long)x->max_tokens);
     return 0;
 }
 
-int summary_print(struct rundb *db, FILE *out, struct err *e)
+int summary_print(struct rundb *db, const char *program, FILE *out, struct err *e)
 {
     struct eval_at before, after;
     struct example example = {0};
@@ -278,7 +285,7 @@ int summary_print(struct rundb *db, FILE *out, struct err *e)
     if (r >= 0)
         r = print_times(db, out, e);
     if (r >= 0)
-        r = print_next(db, &example, out, e);
+        r = print_next(db, program, &example, out, e);
     free(example.prompt);
     return r;
 }

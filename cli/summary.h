@@ -11,7 +11,8 @@
 int summary_state(
     struct rundb *db, char **ret_state, char **ret_why, struct err *e) ERR_WARN_UNUSED;
 
-/* Compares the evaluations around the last stage that has any. */
-int summary_print(struct rundb *db, FILE *out, struct err *e) ERR_WARN_UNUSED;
+/* Compares the evaluations around the last stage that has any. program is how `cohort` was called,
+ * for the commands it proposes. */
+int summary_print(struct rundb *db, const char *program, FILE *out, struct err *e) ERR_WARN_UNUSED;
 
 #endif

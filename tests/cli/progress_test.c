@@ -173,7 +173,7 @@ static void test_alarms(void **state)
     begin(s, false, 0);
     fake_run_sql(&s->run, "INSERT INTO events VALUES (1, 0, 'alarm', 'disk', 'run.db', 'is full');"
                           "INSERT INTO events VALUES (2, 0, 'info', 'lease', '', 'expired')");
-    assert_string_equal(poll(s), "alarm: disk run.db: is full\n");
+    assert_string_equal(poll(s), "alarm: run.db: is full\n");
     assert_string_equal(poll(s), "");
 }
 

@@ -36,7 +36,7 @@ static const char *summary(struct state *s)
     struct rundb *db;
     size_t bytes;
     FILE *out = open_memstream(&s->text, &bytes);
-    if (rundb_open(s->run.dir, &db, &err) < 0 || summary_print(db, out, &err) < 0)
+    if (rundb_open(s->run.dir, &db, &err) < 0 || summary_print(db, "bin/cohort", out, &err) < 0)
         fail_msg("%s", err.msg);
     rundb_close(db);
     assert_int_equal(fclose(out), 0);
@@ -58,8 +58,7 @@ static void test_before_is_the_stage_before(void **state)
     const char *text = summary(s);
     assert_has(text, "pass@1, sampled       25.0% [23.0, 27.0]      75.0% [73.0, 77.0]");
     assert_has(text, "pass@1, greedy        25.0% [23.0, 27.0]      75.0% [73.0, 77.0]");
-    assert_has(
-        text, "length of reasoning   10.0 tokens             20.0 tokens             x 2.00");
+    assert_has(text, "length of reasoning   10.0 tokens             20.0 tokens  (x 2.00)");
     assert_has(text, "well-formed answers   25.0%                   75.0%");
 }
 
@@ -86,9 +85,9 @@ static void test_example_was_learnt(void **state)
     const char *text = summary(s);
     assert_has(text, "One of them: question 3   (reference answer: right 3)");
     assert_has(text, "before  blurted   wrong\n  after   thought   pass\n");
-    assert_has(text, "cohort explain ");
+    assert_has(text, "\n  bin/cohort explain ");
     assert_has(text, " 6144\n"); /* group 6, completion 0 */
-    assert_has(text, "/models/base --prompt 'question 3'");
+    assert_has(text, "/models/base --prompt 'question 3' --max-tokens 24\n");
 }
 
 static void test_a_single_evaluation(void **state)
