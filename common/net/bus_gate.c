@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "proto/limits.h"
 
@@ -165,6 +166,17 @@ static void on_written(uv_write_t *req, int status)
         door_close(l->door);
 }
 
+static void door_reject(struct door *d)
+{
+    struct bus_gate *g = d->gate;
+    /* The first, the second, the fourth ...: a flood must not become one of lines. */
+    uint64_t so_far = ++g->rejected;
+    if ((so_far & (so_far - 1)) == 0)
+        log_warn("bus", "closed a connection that does not speak nanomsg's REQ",
+            LOG_STR("socket", g->path), LOG_U64("so_far", so_far));
+    door_close(d);
+}
+
 static void on_inner_connected(uv_connect_t *req, int status)
 {
     struct door *d = req->data;
@@ -185,8 +197,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (l == &d->in && !check_bytes(d, (const uint8_t *)buf->base, (size_t)n)) {
-        d->gate->rejected++;
-        door_close(d);
+        door_reject(d);
         return;
     }
     (void)uv_read_stop(stream);

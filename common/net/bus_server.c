@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "common/net/bus.h"
 #include "common/net/bus_gate.h"
 #include "common/net/bus_socket.h"
@@ -18,15 +19,30 @@ struct bus_server {
 
 _Static_assert(BUS_ROUTE_BYTES_MAX == sizeof(((struct bus_route *)0)->bytes), "a route must fit");
 
+static int check_frame(
+    const struct bus_server *s, const uint8_t *body, size_t n, struct frame *ret, struct err *e)
+{
+    int r = frame_parse(body, n, ret, e);
+    if (r == 0 && ret->role == ROLE_LEARNER)
+        r = err_set(e, ERR_LIMIT, "frame: %s from a learner", frame_type_name(ret->type));
+    if (r == 0 && ret->payload_bytes > s->payload_max)
+        r = err_set(e, ERR_LIMIT, "frame: a payload of %u bytes, this socket takes %zu",
+            ret->payload_bytes, s->payload_max);
+    return r;
+}
+
 static void on_message(
     void *arg, const uint8_t *route, size_t route_len, const uint8_t *body, size_t n)
 {
     struct bus_server *s = arg;
     struct frame f;
+    struct err e = {0};
     s->stats.received++;
-    if (frame_parse(body, n, &f, NULL) != 0 || f.role == ROLE_LEARNER ||
-        f.payload_bytes > s->payload_max) {
-        s->stats.rejected++;
+    if (check_frame(s, body, n, &f, &e) != 0) {
+        /* The first, the second, the fourth ...: a flood must not become one of lines. */
+        uint64_t so_far = ++s->stats.rejected;
+        if ((so_far & (so_far - 1)) == 0)
+            log_warn("bus", "refused a frame", LOG_ERR(&e), LOG_U64("so_far", so_far));
         return;
     }
     struct bus_route from = {.len = (uint32_t)route_len};

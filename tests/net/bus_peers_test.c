@@ -14,6 +14,7 @@
 #include <nanomsg/reqrep.h>
 
 #include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "tests/net/bus_pair.h"
 
@@ -305,6 +306,7 @@ static void test_foreign_server(void **state)
 
 int main(void)
 {
+    log_setup(LOG_ERROR, "");
     bus_bytes_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_garbage_on_the_socket),

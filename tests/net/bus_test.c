@@ -12,6 +12,7 @@
 
 #include "common/base/file.h"
 #include "common/base/hash.h"
+#include "common/base/log.h"
 #include "tests/net/bus_pair.h"
 
 enum { NEVER_MS = 3600 * 1000 };
@@ -379,6 +380,7 @@ static void test_close_with_requests_on_their_way(void **state)
 
 int main(void)
 {
+    log_setup(LOG_ERROR, "");
     bus_bytes_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_and_reply),
