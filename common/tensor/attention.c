@@ -35,8 +35,8 @@ VINLINE float page_scores_groups(float *p, const float *q, const float *keys, si
     const v16 low = v16_set1(-INFINITY), scale = v16_set1(s.scale);
     v16 score[PAGE_GROUPS], top = low;
     page_dot_groups(score, q, keys, s.D, groups);
-    UNROLL for (int g = 0; g < groups; g++)
-    {
+    UNROLL
+    for (int g = 0; g < groups; g++) {
         score[g] = v16_mul(score[g], scale);
         if (g == groups - 1)
             score[g] = v16_select(m16_first(n - (size_t)g * 16), score[g], low);
@@ -79,8 +79,8 @@ VINLINE void value_add(
     v16 *acc, float w, const float *values, const int V, const int full, m16 mask)
 {
     const v16 weight = v16_set1(w);
-    UNROLL for (int v = 0; v < V; v++)
-    {
+    UNROLL
+    for (int v = 0; v < V; v++) {
         v16 x = full ? v16_load(values + v * 16) : v16_load_mask(values + v * 16, mask);
         acc[v] = v16_fma(weight, x, acc[v]);
     }
@@ -93,15 +93,22 @@ VINLINE void values_add(float *out, const float *p, const float *values, size_t 
 {
     const m16 mask = m16_first(lanes);
     v16 a[4][4];
-    UNROLL for (int c = 0; c < 4; c++) UNROLL for (int v = 0; v < V; v++) a[c][v] = v16_zero();
+    UNROLL
+    for (int c = 0; c < 4; c++)
+        UNROLL
+    for (int v = 0; v < V; v++)
+        a[c][v] = v16_zero();
     size_t i = 0;
     for (; i + 4 <= n; i += 4, values += 4 * D)
-        UNROLL for (int c = 0; c < 4; c++)
-            value_add(a[c], p[i + (size_t)c], values + (size_t)c * D, V, full, mask);
-    UNROLL for (int c = 0; c < 3; c++) if (i + (size_t)c < n)
+        UNROLL
+    for (int c = 0; c < 4; c++)
         value_add(a[c], p[i + (size_t)c], values + (size_t)c * D, V, full, mask);
-    UNROLL for (int v = 0; v < V; v++)
-    {
+    UNROLL
+    for (int c = 0; c < 3; c++)
+        if (i + (size_t)c < n)
+            value_add(a[c], p[i + (size_t)c], values + (size_t)c * D, V, full, mask);
+    UNROLL
+    for (int v = 0; v < V; v++) {
         v16 o = v16_add(v16_add(a[0][v], a[1][v]), v16_add(a[2][v], a[3][v]));
         if (!first)
             o = v16_fma(v16_load_first(out + v * 16, lanes), v16_set1(keep), o);

@@ -34,15 +34,21 @@ VINLINE void page_dot_groups(
     v16 *out, const float *a, const float *rows, size_t D, const int groups)
 {
     v16 even[PAGE_GROUPS], odd[PAGE_GROUPS];
-    UNROLL for (int g = 0; g < groups; g++) even[g] = odd[g] = v16_zero();
+    UNROLL
+    for (int g = 0; g < groups; g++)
+        even[g] = odd[g] = v16_zero();
     for (size_t d = 0; d < D; d += 2, rows += (size_t)2 * KV_PAGE) {
         v16 a0 = v16_set1(a[d]), a1 = v16_set1(a[d + 1]);
-        UNROLL for (int g = 0; g < groups; g++) even[g] =
-            v16_fma(a0, v16_load(rows + g * 16), even[g]);
-        UNROLL for (int g = 0; g < groups; g++) odd[g] =
-            v16_fma(a1, v16_load(rows + KV_PAGE + g * 16), odd[g]);
+        UNROLL
+        for (int g = 0; g < groups; g++)
+            even[g] = v16_fma(a0, v16_load(rows + g * 16), even[g]);
+        UNROLL
+        for (int g = 0; g < groups; g++)
+            odd[g] = v16_fma(a1, v16_load(rows + KV_PAGE + g * 16), odd[g]);
     }
-    UNROLL for (int g = 0; g < groups; g++) out[g] = v16_add(even[g], odd[g]);
+    UNROLL
+    for (int g = 0; g < groups; g++)
+        out[g] = v16_add(even[g], odd[g]);
 }
 
 VINLINE void page_dot(v16 *out, const float *a, const float *rows, size_t D, size_t groups)

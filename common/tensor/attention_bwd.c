@@ -71,13 +71,18 @@ static void values_gradient(float *dvalues, const struct unit_block *k, const fl
         for (size_t d = 0; d < D; d += 16) {
             v16 acc[4];
             float *at = dvalues + i * D + d;
-            UNROLL for (int c = 0; c < 4; c++) acc[c] = v16_load_first(at + (size_t)c * D, D - d);
+            UNROLL
+            for (int c = 0; c < 4; c++)
+                acc[c] = v16_load_first(at + (size_t)c * D, D - d);
             for (size_t u = 0; u < k->count; u++) {
                 v16 x = v16_load_first(k->dout[u] + d, D - d);
-                UNROLL for (int c = 0; c < 4; c++) acc[c] =
-                    v16_fma(v16_set1(p[u * KV_PAGE + i + (size_t)c]), x, acc[c]);
+                UNROLL
+                for (int c = 0; c < 4; c++)
+                    acc[c] = v16_fma(v16_set1(p[u * KV_PAGE + i + (size_t)c]), x, acc[c]);
             }
-            UNROLL for (int c = 0; c < 4; c++) v16_store_first(at + (size_t)c * D, D - d, acc[c]);
+            UNROLL
+            for (int c = 0; c < 4; c++)
+                v16_store_first(at + (size_t)c * D, D - d, acc[c]);
         }
     }
 }
@@ -106,14 +111,17 @@ VINLINE void queries_gradient_units(const struct unit_block *k, size_t u, const 
 {
     for (size_t d = 0; d < D; d += 16) {
         v16 acc[4];
-        UNROLL for (int c = 0; c < units; c++) acc[c] =
-            first ? v16_zero() : v16_load_first(k->dq[u + (size_t)c] + d, D - d);
+        UNROLL
+        for (int c = 0; c < units; c++)
+            acc[c] = first ? v16_zero() : v16_load_first(k->dq[u + (size_t)c] + d, D - d);
         for (size_t i = 0; i < k->positions; i++) {
             v16 x = v16_load_first(keys_t + i * D + d, D - d);
-            UNROLL for (int c = 0; c < units; c++) acc[c] =
-                v16_fma(v16_set1(ds[(u + (size_t)c) * KV_PAGE + i]), x, acc[c]);
+            UNROLL
+            for (int c = 0; c < units; c++)
+                acc[c] = v16_fma(v16_set1(ds[(u + (size_t)c) * KV_PAGE + i]), x, acc[c]);
         }
-        UNROLL for (int c = 0; c < units; c++)
+        UNROLL
+        for (int c = 0; c < units; c++)
             v16_store_first(k->dq[u + (size_t)c] + d, D - d, acc[c]);
     }
 }

@@ -5,14 +5,22 @@
  * timing.
  */
 #include <cblas.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/tensor/ops.h"
 
-const char *ops_blas_setup(void)
+static void one_thread(void)
 {
     openblas_set_num_threads(1);
+}
+
+/* Any thread may ask again while others compute: the setting is made once. */
+const char *ops_blas_setup(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, one_thread); /* cannot fail */
     return openblas_get_corename();
 }
 

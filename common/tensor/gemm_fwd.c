@@ -52,21 +52,32 @@ VINLINE void tile_run(const struct tile *t, const int R, const int V)
 {
     v16 sum[TILE_SUMS_MAX];
     const float *x[TILE_ROWS_MAX], *w[TILE_SUMS_MAX];
-    UNROLL for (int i = 0; i < R * V; i++) sum[i] = v16_zero();
-    UNROLL for (int r = 0; r < R; r++) x[r] = t->x + (size_t)r * t->ldx;
-    UNROLL for (int v = 0; v < V; v += 2) w[v / 2] = t->w + (size_t)v / 2 * t->panel_floats;
+    UNROLL
+    for (int i = 0; i < R * V; i++)
+        sum[i] = v16_zero();
+    UNROLL
+    for (int r = 0; r < R; r++)
+        x[r] = t->x + (size_t)r * t->ldx;
+    UNROLL
+    for (int v = 0; v < V; v += 2)
+        w[v / 2] = t->w + (size_t)v / 2 * t->panel_floats;
     for (size_t k = 0; k < t->k; k++) {
         v16 b[TILE_SUMS_MAX];
-        UNROLL for (int v = 0; v < V; v++) b[v] = v16_load(w[v / 2] + k * OPS_PANEL + (v % 2) * 16);
-        UNROLL for (int r = 0; r < R; r++)
-        {
+        UNROLL
+        for (int v = 0; v < V; v++)
+            b[v] = v16_load(w[v / 2] + k * OPS_PANEL + (v % 2) * 16);
+        UNROLL
+        for (int r = 0; r < R; r++) {
             v16 a = v16_set1(x[r][k]);
-            UNROLL for (int v = 0; v < V; v++) sum[r * V + v] = v16_fma(a, b[v], sum[r * V + v]);
+            UNROLL
+            for (int v = 0; v < V; v++)
+                sum[r * V + v] = v16_fma(a, b[v], sum[r * V + v]);
         }
     }
-    UNROLL for (int r = 0; r < R; r++)
-    {
-        UNROLL for (int v = 0; v < V; v++)
+    UNROLL
+    for (int r = 0; r < R; r++) {
+        UNROLL
+        for (int v = 0; v < V; v++)
             tile_store(t, t->y + (size_t)r * t->ldy + v * 16, (size_t)v * 16, sum[r * V + v]);
     }
 }
@@ -76,60 +87,75 @@ struct tile_kernel {
     size_t vectors;
 };
 
+enum { TILE_WIDTHS = 3 };
+
+/* The declaration at the end takes the semicolon. */
 #define TILE(R, V)                                                                                 \
     static void tile_##R##x##V(const struct tile *t)                                               \
     {                                                                                              \
         tile_run(t, R, V);                                                                         \
-    }
+    }                                                                                              \
+    struct tile
 #define TILE_KERNEL(R, V)                                                                          \
     {                                                                                              \
         tile_##R##x##V, V                                                                          \
     }
 
-/* For R rows in a single group, widest first; the last of each list fits any number of outputs.
- * Many groups of rows all use the last. */
-enum { TILE_WIDTHS = 3 };
+/* kernels[R] lists the tiles of R rows, narrowest first; any number of outputs fits the first. */
 #if TILE_ROWS_MAX == 8
-TILE(1, 8)
-TILE(1, 4)
-TILE(1, 2)
-TILE(2, 8) TILE(2, 4) TILE(2, 2) TILE(3, 4) TILE(3, 2) TILE(4, 4) TILE(4, 2) TILE(5, 2) TILE(6, 2)
-    TILE(7, 2) TILE(8, 2) static const
-    struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
-        [1] = {TILE_KERNEL(1, 8), TILE_KERNEL(1, 4), TILE_KERNEL(1, 2)},
-        [2] = {TILE_KERNEL(2, 8), TILE_KERNEL(2, 4), TILE_KERNEL(2, 2)},
-        [3] = {TILE_KERNEL(3, 4), TILE_KERNEL(3, 4), TILE_KERNEL(3, 2)},
-        [4] = {TILE_KERNEL(4, 4), TILE_KERNEL(4, 4), TILE_KERNEL(4, 2)},
-        [5] = {TILE_KERNEL(5, 2), TILE_KERNEL(5, 2), TILE_KERNEL(5, 2)},
-        [6] = {TILE_KERNEL(6, 2), TILE_KERNEL(6, 2), TILE_KERNEL(6, 2)},
-        [7] = {TILE_KERNEL(7, 2), TILE_KERNEL(7, 2), TILE_KERNEL(7, 2)},
-        [8] = {TILE_KERNEL(8, 2), TILE_KERNEL(8, 2), TILE_KERNEL(8, 2)},
+TILE(1, 2);
+TILE(1, 4);
+TILE(1, 8);
+TILE(2, 2);
+TILE(2, 4);
+TILE(2, 8);
+TILE(3, 2);
+TILE(3, 4);
+TILE(4, 2);
+TILE(4, 4);
+TILE(5, 2);
+TILE(6, 2);
+TILE(7, 2);
+TILE(8, 2);
+static const struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
+    [1] = {TILE_KERNEL(1, 2), TILE_KERNEL(1, 4), TILE_KERNEL(1, 8)},
+    [2] = {TILE_KERNEL(2, 2), TILE_KERNEL(2, 4), TILE_KERNEL(2, 8)},
+    [3] = {TILE_KERNEL(3, 2), TILE_KERNEL(3, 4)},
+    [4] = {TILE_KERNEL(4, 2), TILE_KERNEL(4, 4)},
+    [5] = {TILE_KERNEL(5, 2)},
+    [6] = {TILE_KERNEL(6, 2)},
+    [7] = {TILE_KERNEL(7, 2)},
+    [8] = {TILE_KERNEL(8, 2)},
 };
 #else
-TILE(1, 4)
-TILE(1, 2)
-TILE(2, 2)
-TILE(3, 2) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) static const
-    struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
-        [1] = {TILE_KERNEL(1, 4), TILE_KERNEL(1, 4), TILE_KERNEL(1, 2)},
-        [2] = {TILE_KERNEL(2, 2), TILE_KERNEL(2, 2), TILE_KERNEL(2, 2)},
-        [3] = {TILE_KERNEL(3, 2), TILE_KERNEL(3, 2), TILE_KERNEL(3, 1)},
-        [4] = {TILE_KERNEL(4, 1), TILE_KERNEL(4, 1), TILE_KERNEL(4, 1)},
-        [5] = {TILE_KERNEL(5, 1), TILE_KERNEL(5, 1), TILE_KERNEL(5, 1)},
-        [6] = {TILE_KERNEL(6, 1), TILE_KERNEL(6, 1), TILE_KERNEL(6, 1)},
+TILE(1, 2);
+TILE(1, 4);
+TILE(2, 2);
+TILE(3, 1);
+TILE(3, 2);
+TILE(4, 1);
+TILE(5, 1);
+TILE(6, 1);
+static const struct tile_kernel kernels[TILE_ROWS_MAX + 1][TILE_WIDTHS] = {
+    [1] = {TILE_KERNEL(1, 2), TILE_KERNEL(1, 4)},
+    [2] = {TILE_KERNEL(2, 2)},
+    [3] = {TILE_KERNEL(3, 1), TILE_KERNEL(3, 2)},
+    [4] = {TILE_KERNEL(4, 1)},
+    [5] = {TILE_KERNEL(5, 1)},
+    [6] = {TILE_KERNEL(6, 1)},
 };
 #endif
 
-/* The widest tile for `rows` rows whose panels all exist when N outputs remain. */
-static const struct tile_kernel *kernel_pick(size_t rows, int single, size_t N)
+/* The tile for `rows` rows where N outputs remain: the narrowest when other groups of rows will use
+ * the same panel, else the widest whose panels all exist. */
+static const struct tile_kernel *kernel_pick(size_t rows, int alone, size_t N)
 {
     const struct tile_kernel *k = kernels[rows];
-    if (!single)
-        return k + TILE_WIDTHS - 1;
-    for (int i = 0; i < TILE_WIDTHS - 1; i++, k++)
-        if (N > (k->vectors - 1) / 2 * OPS_PANEL)
-            return k;
-    return k;
+    size_t i = 0;
+    while (
+        alone && i + 1 < TILE_WIDTHS && k[i + 1].run && N > (k[i + 1].vectors - 1) / 2 * OPS_PANEL)
+        i++;
+    return k + i;
 }
 
 /* One block of k for up to ROW_BLOCK rows: panels outside, so that a panel's block (32 KiB) comes

@@ -1,11 +1,12 @@
 /* ops.h: the neural operations, one table of them for each instruction set.
  *
  * All forward operations give a row the same bits whatever other rows are in the call, on AVX-512,
- * AVX2 and the portable build (DESIGN 8.1): fused multiply-adds are written, lanes lie over outputs,
- * true reductions run over 16 virtual lanes and one fixed tree, exp and log are ours. Backward
- * operations are deterministic in the same way; they accumulate into their outputs where it says so.
- * Arrays are row-major fp32; "ld" is the distance between rows in floats. No operation allocates,
- * and none may be given aliasing arrays unless it says so. Each has a naive twin in tests/tensor.
+ * AVX2 and the portable build (DESIGN 8.1): fused multiply-adds are written, lanes lie over
+ * outputs, true reductions run over 16 virtual lanes and one fixed tree, exp and log are ours.
+ * Backward operations are deterministic in the same way; they accumulate into their outputs where
+ * it says so. Arrays are row-major fp32; "ld" is the distance between rows in floats. No operation
+ * allocates, and none may be given aliasing arrays unless it says so. Each has a naive twin in
+ * tests/tensor.
  *
  * Shapes: T rows, C channels, N outputs, K inputs, H query heads, J key-value heads, D head size.
  */
@@ -18,13 +19,13 @@
 #include "common/base/err.h"
 
 enum {
-    OPS_PANEL = 32,   /* outputs of one packed weight panel */
+    OPS_PANEL = 32,    /* outputs of one packed weight panel */
     OPS_K_BLOCK = 256, /* one FMA chain per output and block of k; block sums are added in order */
-    KV_PAGE = 64,     /* positions of a page */
+    KV_PAGE = 64,      /* positions of a page */
 };
 
-/* Packed weights of y = x W^T: panels of OPS_PANEL outputs, k-major, zero-padded: element (n, k) lies at
- * [n / PANEL][k][n % PANEL]. ops_packed_floats gives the size. */
+/* Packed weights of y = x W^T: panels of OPS_PANEL outputs, k-major, zero-padded: element (n, k)
+ * lies at [n / PANEL][k][n % PANEL]. ops_packed_floats gives the size. */
 size_t ops_packed_floats(size_t N, size_t K);
 void ops_pack(float *packed, const float *w, size_t N, size_t K); /* w: N x K row-major */
 
@@ -33,8 +34,8 @@ struct attention_shape {
     float scale;      /* of the scores, 1/sqrt(D) */
 };
 
-/* One layer's part of a KV page: keys [J][D][KV_PAGE] (position fastest), then values [J][KV_PAGE][D].
- * A gradient page has the same layout. Unused positions hold zeros. */
+/* One layer's part of a KV page: keys [J][D][KV_PAGE] (position fastest), then values
+ * [J][KV_PAGE][D]. A gradient page has the same layout. Unused positions hold zeros. */
 static inline size_t kv_page_floats(uint32_t J, uint32_t D)
 {
     return 2 * (size_t)J * D * KV_PAGE;
@@ -44,95 +45,101 @@ struct ops {
     const char *name; /* "avx512", "avx2", "portable" */
 
     /* y[t][n] = sum_k x[t][k] w[n][k] (+ bias[n] when not NULL); y: T x N, x: T x K. */
-    void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed, const float *bias,
-        size_t T, size_t N, size_t K);
+    void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,
+        const float *bias, size_t T, size_t N, size_t K);
 
-    /* y[t][c] = x[t][c] g[c] / sqrt(mean_c x[t][c]^2 + eps); y may be x. rstd[t] (may be NULL) keeps the
-     * factor for the backward. (Zhang and Sennrich 2019, eq. 4) */
-    void (*rmsnorm)(float *y, size_t ldy, float *rstd, const float *x, size_t ldx, const float *g, size_t T,
-        size_t C, float eps);
+    /* y[t][c] = x[t][c] g[c] / sqrt(mean_c x[t][c]^2 + eps); y may be x. rstd[t] (may be NULL)
+     * keeps the factor for the backward. (Zhang and Sennrich 2019, eq. 4) */
+    void (*rmsnorm)(float *y, size_t ldy, float *rstd, const float *x, size_t ldx, const float *g,
+        size_t T, size_t C, float eps);
     /* dx += ..., dg += ... */
-    void (*rmsnorm_bwd)(float *dx, size_t lddx, float *dg, const float *dy, size_t lddy, const float *x,
-        size_t ldx, const float *rstd, const float *g, size_t T, size_t C);
+    void (*rmsnorm_bwd)(float *dx, size_t lddx, float *dg, const float *dy, size_t lddy,
+        const float *x, size_t ldx, const float *rstd, const float *g, size_t T, size_t C);
 
-    /* Half-split rotation of `heads` heads of each row in place: pairs (i, i + D/2), angle of row t at
-     * position pos0 + t. cos, sin: positions x D/2 tables. inverse != 0 rotates back (the backward).
-     * (Su et al. 2021, eq. 34, in the half-split order of Hugging Face checkpoints) */
+    /* Half-split rotation of `heads` heads of each row in place: pairs (i, i + D/2), angle of row t
+     * at position pos0 + t. cos, sin: positions x D/2 tables. inverse != 0 rotates back (the
+     * backward). (Su et al. 2021, eq. 34, in the half-split order of Hugging Face checkpoints) */
     void (*rope)(float *x, size_t ldx, const float *cos, const float *sin, size_t pos0, size_t T,
         uint32_t heads, uint32_t D, int inverse);
 
     /* y = silu(gate) * up; gate, up, y: T x C. (Shazeer 2020, eq. 6) y may be gate or up. */
-    void (*swiglu)(float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu, size_t T,
-        size_t C);
-    /* dgate = ..., dup = ... (overwritten); may alias gate and up in this order. */
+    void (*swiglu)(float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu,
+        size_t T, size_t C);
+    /* dgate = ..., dup = ... (overwritten); may alias gate and up in this order. ldgu is the
+     * distance of all four. */
     void (*swiglu_bwd)(float *dgate, float *dup, const float *dy, size_t lddy, const float *gate,
         const float *up, size_t ldgu, size_t T, size_t C);
 
     /* y += x, T x C. */
     void (*add)(float *y, size_t ldy, const float *x, size_t ldx, size_t T, size_t C);
 
-    /* Writes rows' keys and values (T x J*D each) at positions pos0.. of the sequence's pages; reads back
-     * for the gradient. page[i] is the layer's part of page i. */
-    void (*kv_put)(float *const *page, const float *k, size_t ldk, const float *v, size_t ldv, size_t pos0,
+    /* Writes rows' keys and values (T x J*D each) at positions pos0.. of the sequence's pages;
+     * reads back for the gradient. page[i] is the layer's part of page i. */
+    void (*kv_put)(float *const *page, const float *k, size_t ldk, const float *v, size_t ldv,
+        size_t pos0, size_t T, uint32_t J, uint32_t D);
+    void (*kv_get)(float *k, size_t ldk, float *v, size_t ldv, float *const *page, size_t pos0,
         size_t T, uint32_t J, uint32_t D);
-    void (*kv_get)(float *k, size_t ldk, float *v, size_t ldv, float *const *page, size_t pos0, size_t T,
-        uint32_t J, uint32_t D);
 
     /* Causal attention of rows at positions pos0 .. pos0+T-1 of one sequence over its pages 0 ..
-     * (pos0+T-1)/64, which already hold the rows' own keys and values. out, q: T x H*D. lse[t][h] (may be
-     * NULL) = log-sum-exp of the scaled scores. Online softmax over pages in order (Milakov and
-     * Gimelshein 2018; Dao et al. 2022, alg. 1); a row reads positions up to its own only, in groups of
-     * 16 fixed by absolute position. */
-    void (*attention)(float *out, size_t ldo, float *lse, const float *q, size_t ldq, float *const *page,
-        size_t pos0, size_t T, struct attention_shape s);
+     * (pos0+T-1)/64, which already hold the rows' own keys and values. out, q: T x H*D. lse[t][h]
+     * (may be NULL) = log-sum-exp of the scaled scores. Online softmax over pages in order (Milakov
+     * and Gimelshein 2018; Dao et al. 2022, alg. 1); a row reads positions up to its own only, in
+     * groups of 16 fixed by absolute position. */
+    void (*attention)(float *out, size_t ldo, float *lse, const float *q, size_t ldq,
+        float *const *page, size_t pos0, size_t T, struct attention_shape s);
     /* dq = (overwritten), dpage += gradients of the keys and values. scratch: at least
      * 4 * KV_PAGE * (D + 16) floats. (Dao et al. 2022, alg. 4) */
-    void (*attention_bwd)(float *dq, size_t lddq, float *const *dpage, const float *dout, size_t lddo,
-        const float *q, size_t ldq, const float *out, size_t ldo, const float *lse, float *const *page,
-        size_t pos0, size_t T, struct attention_shape s, float *scratch);
+    void (*attention_bwd)(float *dq, size_t lddq, float *const *dpage, const float *dout,
+        size_t lddo, const float *q, size_t ldq, const float *out, size_t ldo, const float *lse,
+        float *const *page, size_t pos0, size_t T, struct attention_shape s, float *scratch);
 
-    /* Of one row of logits z[V]: lse of z/T over ids 0..V-1, logp of id, entropy (may be NULL). Vocabulary
-     * in fixed blocks of 256. logp = z[id] inv_T - lse <= 0 (clamped to 0 from above). */
-    void (*logprob)(float *logp, float *lse, float *entropy, const float *z, size_t V, uint32_t id, float inv_T);
-    /* dz[v] = (dlogp inv_T) ([v = id] - p_v) - dentropy inv_T p_v (log p_v + H); overwrites dz[V]. */
-    void (*logprob_bwd)(float *dz, const float *z, size_t V, uint32_t id, float inv_T, float lse, float entropy,
-        float dlogp, float dentropy);
-    /* The token at which the cumulative probability of softmax(z/T) over ids 0..V-1 first exceeds u, in id
-     * order. inv_T <= 0: the arg max, lowest id of equal ones. */
+    /* Of one row of logits z[V]: lse of z/T over ids 0..V-1, logp of id, entropy (may be NULL).
+     * Vocabulary in fixed blocks of 256. logp = z[id] inv_T - lse <= 0 (clamped to 0 from above).
+     */
+    void (*logprob)(float *logp, float *lse, float *entropy, const float *z, size_t V, uint32_t id,
+        float inv_T);
+    /* dz[v] = (dlogp inv_T) ([v = id] - p_v) - dentropy inv_T p_v (log p_v + H); overwrites dz[V].
+     */
+    void (*logprob_bwd)(float *dz, const float *z, size_t V, uint32_t id, float inv_T, float lse,
+        float entropy, float dlogp, float dentropy);
+    /* The token at which the cumulative probability of softmax(z/T) over ids 0..V-1 first exceeds
+     * u, in id order. inv_T <= 0: the arg max, lowest id of equal ones. */
     uint32_t (*sample)(const float *z, size_t V, float inv_T, float lse, double u);
 
-    /* y[i] = exp(x[i]), log(x[i]), 1/(1+exp(-x[i])) elementwise; y may be x. For the loss and for tests. */
+    /* y[i] = exp(x[i]), log(x[i]) elementwise; y may be x. For the loss and for tests. */
     void (*vexp)(float *y, const float *x, size_t n);
     void (*vlog)(float *y, const float *x, size_t n);
 
     /* Sum of squares in double, 16 lanes, fixed tree. */
     double (*sum_squares)(const float *x, size_t n);
-    /* AdamW on n elements (Loshchilov and Hutter 2019, alg. 2). bias1 = 1 - beta1^t, bias2 = 1 - beta2^t. */
-    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float grad_scale, float lr, float beta1,
-        float beta2, float eps, float decay, float bias1, float bias2);
+    /* AdamW on n elements (Loshchilov and Hutter 2019, alg. 2). bias1 = 1 - beta1^t, bias2 = 1 -
+     * beta2^t. */
+    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, float grad_scale,
+        float lr, float beta1, float beta2, float eps, float decay, float bias1, float bias2);
 };
 
-/* The table for "auto" (best of this CPU), "avx512", "avx2" or "portable"; ERR_CONFIG when the CPU lacks
- * it or the name is unknown. Tables are static. */
+/* The table for "auto" (best of this CPU), "avx512", "avx2" or "portable"; ERR_CONFIG when the CPU
+ * lacks it or the name is unknown. Tables are static. */
 int ops_select(const char *isa, const struct ops **ret, struct err *e) ERR_WARN_UNUSED;
 
-/* cos and sin of positions x D/2 for base theta, in our own arithmetic: the same bits everywhere. */
+/* cos and sin of positions x D/2 for base theta, in our own arithmetic: the same bits everywhere.
+ */
 void ops_rope_table(float *cos, float *sin, size_t positions, uint32_t D, double theta);
 
 /* ---- backward products: the only user of cblas; one BLAS thread per caller ---- */
 
 /* dx[t][k] (+)= sum_n dy[t][n] w[n][k]; accumulate != 0 adds. w: N x K row-major. */
-void ops_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t T, size_t N, size_t K,
-    int accumulate);
+void ops_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t T,
+    size_t N, size_t K, int accumulate);
 /* dw[n][k] += sum_t dy[t][n] x[t][k]; db[n] += sum_t dy[t][n] when db is not NULL. */
-void ops_gemm_dw(float *dw, float *db, const float *dy, size_t lddy, const float *x, size_t ldx, size_t T,
-    size_t N, size_t K);
-/* Sets one BLAS thread; called once at start by whoever uses the two above. Returns the BLAS core's name,
- * part of the training id. */
+void ops_gemm_dw(float *dw, float *db, const float *dy, size_t lddy, const float *x, size_t ldx,
+    size_t T, size_t N, size_t K);
+/* Sets one BLAS thread; called at start by whoever uses the two above, again if need be. Returns
+ * the BLAS core's name, part of the training id. */
 const char *ops_blas_setup(void);
-/* The value of OPENBLAS_CORETYPE that would make BLAS faster here, or NULL: OpenBLAS 0.3.21 takes AVX-512
- * CPUs newer than itself for Haswell, at half the speed. It reads the variable before main, so it is for
- * whoever starts a process that trains. NULL when the variable is set already. */
+/* The value of OPENBLAS_CORETYPE that would make BLAS faster here, or NULL: OpenBLAS 0.3.21 takes
+ * AVX-512 CPUs newer than itself for Haswell, at half the speed. It reads the variable before main,
+ * so it is for whoever starts a process that trains. NULL when the variable is set already. */
 const char *ops_blas_coretype(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* pool.h: a fixed set of threads that run one function over task indices.
  *
- * pool_run gives task i to thread i mod threads: which thread runs what never depends on timing. The
- * caller is thread 0. One caller at a time. Functions must not call pool_run themselves.
+ * pool_run gives task i to thread i mod threads: which thread runs what never depends on timing.
+ * The caller is thread 0. One caller at a time. Functions must not call pool_run themselves.
  */
 #ifndef COHORT_TENSOR_POOL_H
 #define COHORT_TENSOR_POOL_H
@@ -15,6 +15,7 @@ struct pool;
 int pool_new(unsigned threads, struct pool **ret, struct err *e) ERR_WARN_UNUSED; /* 1..256 */
 void pool_free(struct pool *p);
 unsigned pool_threads(const struct pool *p);
-void pool_run(struct pool *p, size_t tasks, void (*fn)(void *arg, size_t task, unsigned thread), void *arg);
+void pool_run(
+    struct pool *p, size_t tasks, void (*fn)(void *arg, size_t task, unsigned thread), void *arg);
 
 #endif
