@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,7 +21,8 @@
 enum {
     GATE_BACKLOG = 128,
     GATE_COPY_BYTES = 64 << 10, /* moved at a time in each direction */
-    GATE_PEERS_MAX = LIMIT_WORKERS,
+    GATE_FDS_KEPT = 128,        /* for all else in the process */
+    GATE_FDS_EACH = 6,          /* a worker connects to two gates, each connection takes three */
     HANDSHAKE_BYTES = 8,
     HEAD_BYTES = 9, /* of a message: 1, and its length as big-endian u64 */
     HEAD_NORMAL = 1,
@@ -65,7 +67,7 @@ struct bus_gate {
     int dir_fd, inner_fd; /* owned */
     size_t message_max;
     struct door *doors; /* owned */
-    size_t door_count;
+    size_t door_count, doors_max;
     uint64_t rejected;
 };
 
@@ -166,14 +168,14 @@ static void on_written(uv_write_t *req, int status)
         door_close(l->door);
 }
 
-static void door_reject(struct door *d)
+static void door_reject(struct door *d, const char *why)
 {
     struct bus_gate *g = d->gate;
     /* The first, the second, the fourth ...: a flood must not become one of lines. */
     uint64_t so_far = ++g->rejected;
     if ((so_far & (so_far - 1)) == 0)
-        log_warn("bus", "closed a connection that does not speak nanomsg's REQ",
-            LOG_STR("socket", g->path), LOG_U64("so_far", so_far));
+        log_warn("bus", "closed a connection", LOG_STR("why", why), LOG_STR("socket", g->path),
+            LOG_U64("so_far", so_far));
     door_close(d);
 }
 
@@ -197,7 +199,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (l == &d->in && !check_bytes(d, (const uint8_t *)buf->base, (size_t)n)) {
-        door_reject(d);
+        door_reject(d, "it does not speak nanomsg's REQ");
         return;
     }
     (void)uv_read_stop(stream);
@@ -233,8 +235,12 @@ static void on_connection(uv_stream_t *listener, int status)
     g->handles++;
     lane_init(&d->in, d, &d->peer, &d->inner);
     lane_init(&d->out, d, &d->inner, &d->peer);
-    if (uv_accept(listener, d->in.from) != 0 || g->door_count > GATE_PEERS_MAX) {
+    if (uv_accept(listener, d->in.from) != 0) {
         door_close(d);
+        return;
+    }
+    if (g->door_count > g->doors_max) {
+        door_reject(d, "there are as many as the limit of descriptors allows");
         return;
     }
     uv_pipe_connect(&d->connect, &d->inner, g->inner_open, on_inner_connected);
@@ -288,6 +294,16 @@ static int open_private_dir(struct bus_gate *g, struct err *e)
     return 0;
 }
 
+/* nanomsg spins when accept finds no descriptor, so the gate keeps well below the limit. */
+static size_t doors_max(void)
+{
+    struct rlimit fds = {0};
+    if (getrlimit(RLIMIT_NOFILE, &fds) != 0 || fds.rlim_cur <= GATE_FDS_KEPT)
+        return 1;
+    rlim_t max = (fds.rlim_cur - GATE_FDS_KEPT) / GATE_FDS_EACH;
+    return max < LIMIT_WORKERS ? (size_t)max : LIMIT_WORKERS;
+}
+
 static void on_gate_handle_closed(uv_handle_t *handle)
 {
     gate_release(handle->data);
@@ -298,8 +314,12 @@ int bus_gate_new(
 {
     assert(path != NULL && path[0] == '/');
     struct bus_gate *g = mem_alloc(sizeof(*g));
-    *g = (struct bus_gate){
-        .loop = loop, .dir_fd = -1, .inner_fd = -1, .message_max = message_max, .handles = 1};
+    *g = (struct bus_gate){.loop = loop,
+        .dir_fd = -1,
+        .inner_fd = -1,
+        .message_max = message_max,
+        .handles = 1,
+        .doors_max = doors_max()};
     g->path = mem_strdup(path);
     (void)signal(SIGPIPE, SIG_IGN); /* libuv writes to peers that may be gone, and gets EPIPE */
     int r = open_private_dir(g, e);

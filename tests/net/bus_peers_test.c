@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -240,6 +241,47 @@ static void test_bytes_one_by_one(void **state)
     pair_done(&p);
 }
 
+/* More connections than the limit of descriptors allows: those that are in are served. */
+static void test_limit_of_descriptors(void **state)
+{
+    (void)state;
+    enum { STRANGERS = 60, SOFT = 300, ALLOWED = (SOFT - 128) / 6 };
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    small = before;
+    small.rlim_cur = SOFT;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+    struct pair p;
+    pair_init(&p);
+    (void)ask(&p, 20, 0);
+    harness_until(&p.h, &p.a.reached);
+    int fds[STRANGERS];
+    for (size_t i = 0; i < STRANGERS; i++) {
+        fds[i] = raw_connect(&p.h);
+        raw_send(fds[i], sp_header, sizeof(sp_header));
+        harness_settle(&p.h);
+    }
+    uint64_t refused = bus_server_stats(p.s.server).rejected;
+    assert_true(refused >= STRANGERS - ALLOWED); /* the client's connection takes one place too */
+    assert_true(refused < STRANGERS);
+    p.a = (struct answers){.wanted = 1};
+    (void)ask(&p, 20, 0);
+    harness_until(&p.h, &p.a.reached);
+    for (size_t i = 0; i < STRANGERS; i++)
+        (void)close(fds[i]);
+    harness_settle(&p.h);
+    struct bus_client *late;
+    struct err e;
+    p.a = (struct answers){.wanted = 1};
+    assert_int_equal(bus_client_open(&p.h.loop, p.h.address, &late, &e), 0);
+    struct frame f = a_poll(3);
+    (void)bus_client_request(late, &f, 0, 0, answers_add, &p.a);
+    harness_until(&p.h, &p.a.reached); /* there is room again */
+    bus_client_close(late);
+    pair_done(&p);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 /* Only the public name is left in the directory: nobody can go round the gate. */
 static void test_inner_socket_has_no_name(void **state)
 {
@@ -313,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_foreign_nanomsg_peer),
         cmocka_unit_test(test_bad_heads_are_cut_off_and_counted),
         cmocka_unit_test(test_bytes_one_by_one),
+        cmocka_unit_test(test_limit_of_descriptors),
         cmocka_unit_test(test_inner_socket_has_no_name),
         cmocka_unit_test(test_foreign_server),
     };
