@@ -17,6 +17,7 @@ enum {
     SESSION_SHORT_MS =
         1000, /* a session that ended sooner is not followed at once by another Hello */
     BYE_MS = 2 * TIMING_REQUEST_MS,
+    LEASE_BEATS = 3, /* at least so many heartbeats while a lease lasts */
 };
 
 static void turn(struct worker *w);
@@ -200,6 +201,8 @@ static void begin_session(struct worker *w, const struct msg_welcome *welcome)
     w->session = welcome->session;
     w->epoch = welcome->epoch;
     w->heartbeat_ms = welcome->heartbeat_ms;
+    if (w->heartbeat_ms > welcome->lease_ms / LEASE_BEATS)
+        w->heartbeat_ms = welcome->lease_ms / LEASE_BEATS + 1;
     w->session_start_ms = clock_mono_ms();
     w->poll_not_before_ms = 0;
     w->heartbeat_due_ms = w->session_start_ms;

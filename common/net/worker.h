@@ -1,11 +1,11 @@
 /* worker.h: the worker's side of the lease protocol, shared by actors and reward servers.
  *
  * How it works: one libuv loop thread owns the session. It says Hello, long-polls for jobs while it
- * holds fewer than slots, sends heartbeats while it works, keeps each result in memory until the
- * learner answers for it (the outbox), and fetches blobs chunk by chunk over the bulk socket. When
- * the learner restarts (unknown session, other epoch) it says Hello again and offers the leases it
- * still holds. Deadlines only end leases: work in progress is never cut short, only dropped when
- * revoked.
+ * holds fewer than slots, sends heartbeats while it holds leases, keeps each result in memory until
+ * the learner answers for it (the outbox), and fetches blobs chunk by chunk over the bulk socket.
+ * When the learner restarts (unknown session, other epoch) it says Hello again and offers the
+ * leases it still holds. Deadlines only end leases: work in progress is never cut short, only
+ * dropped when revoked.
  *
  * All functions belong to the loop thread. Callbacks run there, must not block, and may call any
  * function here except worker_close, which only stopped may call. After stopped the other functions

@@ -224,7 +224,6 @@ static void on_poll_reply(void *arg, const struct frame *reply)
     struct worker *w = arg;
     struct msg m;
     w->poll = 0;
-    w->heartbeat_due_ms = clock_mono_ms() + w->heartbeat_ms; /* a poll says all that one says */
     if (worker_read(w, reply, MSG_GRANT, &m) && m.type == MSG_GRANT)
         on_grant(w, &m.grant);
     else
@@ -250,6 +249,7 @@ static void poll_turn(struct worker *w, uint64_t now_ms)
     m.poll.tokens = w->tokens;
     w->offer = false;
     w->poll_sent_ms = now_ms;
+    w->heartbeat_due_ms = now_ms + w->heartbeat_ms; /* a poll says all that one says */
     w->poll = worker_send_msg(w, w->ctl, &m, 0, m.poll.wait_ms, on_poll_reply, w);
 }
 
@@ -267,9 +267,10 @@ static void on_heartbeat_reply(void *arg, const struct frame *reply)
     worker_kick(w);
 }
 
+/* Also while a poll waits for its answer: that may take longer than a short lease lasts. */
 static void heartbeat_turn(struct worker *w, uint64_t now_ms)
 {
-    if (w->held_count == 0 || w->poll != 0 || w->heartbeat != 0)
+    if (w->held_count == 0 || w->heartbeat != 0)
         return;
     if (w->heartbeat_due_ms > now_ms) {
         worker_wake_at(w, w->heartbeat_due_ms);

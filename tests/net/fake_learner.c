@@ -46,7 +46,7 @@ static void answer_hello(
     m.welcome = (struct msg_welcome){.session = l->session,
         .epoch = l->epoch,
         .heartbeat_ms = l->heartbeat_ms,
-        .lease_ms = 30000,
+        .lease_ms = l->lease_ms,
         .run = "test"};
     reply(l, l->ctl, from, f->request_id, &m);
 }

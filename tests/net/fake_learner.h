@@ -14,7 +14,7 @@ struct learner {
     const char *base;
     uint32_t epoch;
     uint64_t session;
-    uint32_t heartbeat_ms;
+    uint32_t heartbeat_ms, lease_ms;
 
     enum nack_code hello_nack; /* 0: welcome */
     size_t hello_nacks;        /* so many Hellos get it */

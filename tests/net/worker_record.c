@@ -97,6 +97,7 @@ void record_init(struct record *r)
     r->l.h = &r->h;
     r->l.base = r->h.base;
     r->l.heartbeat_ms = 5;
+    r->l.lease_ms = 30000;
     r->l.chunk_max = LIMIT_CHUNK_BYTES;
 }
 

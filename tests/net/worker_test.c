@@ -74,6 +74,33 @@ static void test_heartbeats_while_the_slots_are_full(void **state)
     end(&r);
 }
 
+/* A poll that waits for a second job must not let the first one's lease expire. */
+static void test_heartbeats_while_a_poll_waits(void **state)
+{
+    (void)state;
+    static struct record r;
+    begin(&r, 2);
+    give(&r, 5, 1);
+    UNTIL(&r, r.l.parked && r.l.held_count == 1 && r.l.heartbeats >= 3);
+    assert_int_equal(r.l.polls, 2);
+    end(&r);
+}
+
+/* However long the learner's heartbeat is, a lease hears of its worker before it ends. */
+static void test_short_leases_get_heartbeats_in_time(void **state)
+{
+    (void)state;
+    static struct record r;
+    record_init(&r);
+    r.l.heartbeat_ms = 60 * 60 * 1000;
+    r.l.lease_ms = 30;
+    learner_open(&r.l);
+    worker_begin(&r, 1);
+    give(&r, 5, 1);
+    UNTIL(&r, r.l.heartbeats >= 3);
+    end(&r);
+}
+
 static void test_grade_leases_go_to_reward_servers(void **state)
 {
     (void)state;
@@ -405,6 +432,8 @@ int main(void)
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_results_submitted_inside_the_callback),
         cmocka_unit_test(test_heartbeats_while_the_slots_are_full),
+        cmocka_unit_test(test_heartbeats_while_a_poll_waits),
+        cmocka_unit_test(test_short_leases_get_heartbeats_in_time),
         cmocka_unit_test(test_grade_leases_go_to_reward_servers),
         cmocka_unit_test(test_lease_of_the_wrong_kind_is_given_back),
         cmocka_unit_test(test_release),
