@@ -98,7 +98,7 @@ int cmd_explain(int argc, char **argv)
         .doc = "Tells the story of one completion: its task, who sampled it from which weights, "
                "its tokens, each score with its reason, the reward and the advantage as "
                "arithmetic, and the update that it went into, or why there is none.\v"
-               "An id is group id x 1024 + index, as in the views:\n"
+               "An id is group id x 1024 + index, as in the views. Example:\n"
                "  sqlite3 -readonly quickstart-run/run.db \"SELECT id, text FROM v_completions "
                "WHERE verdict = 'wrong' LIMIT 5\"\n"
                "  cohort explain quickstart-run 4823041\n"};

@@ -64,8 +64,11 @@ int tokenizer_load(const char *model_dir, struct tokenizer **ret, struct err *e)
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_FREE char *path = mem_printf("%s/tokenizer.json", model_dir);
     int r = file_read(path, LIMIT_JSON_BYTES, &text, e);
-    if (r != 0)
+    if (r != 0) {
+        if (e != NULL && r == ERR_FAIL)
+            e->code = ERR_DATA; /* a model directory without one */
         return err_ctx(e, "tokenizer");
+    }
     return tokenizer_parse((const char *)text.data, text.len, path, ret, e);
 }
 

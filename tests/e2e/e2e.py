@@ -240,9 +240,9 @@ def undisturbed(directory, overrides=None, conf=TINY, **kw):
         d.stop()
 
 
-def main(*tests):
+def main(*tests, needs=("cohort", "learner", "actor", "reward")):
     """Runs the test functions, each with a fresh directory; names the seed of random choices."""
-    for name in ("cohort", "learner", "actor", "reward"):
+    for name in needs:
         if not os.path.exists(BIN[name]):
             print(f"skip: {BIN[name]} is not built")
             sys.exit(77)
