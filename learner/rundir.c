@@ -98,9 +98,6 @@ static int read_config(struct rundir *r, const struct rundir_args *a, struct err
 {
     CLEANUP_FREE char *path = mem_printf("%s/run.conf", r->path);
     bool stored = file_exists(path);
-    if (a->conf == NULL && !stored)
-        return err_set(
-            e, ERR_USAGE, "'%s' holds no run yet: --conf FILE says what to run", r->path);
     r->config = config_new(recipe_options);
     int rc = config_read_file(r->config, a->conf != NULL ? a->conf : path, e);
     for (size_t i = 0; rc == 0 && i < a->set_count; i++)
@@ -122,6 +119,9 @@ static int read_config(struct rundir *r, const struct rundir_args *a, struct err
 int rundir_open(const struct rundir_args *a, struct rundir *ret, struct err *e)
 {
     struct rundir r = {.path = a->path, .lock_fd = -1};
+    CLEANUP_FREE char *stored = mem_printf("%s/run.conf", a->path);
+    if (a->conf == NULL && !file_exists(stored)) /* and nothing is made of a mistyped name */
+        return err_set(e, ERR_USAGE, "'%s' holds no run: --conf FILE says what to run", a->path);
     int rc = file_mkdirs(a->path, 0755, e);
     if (rc == 0)
         rc = take_lock(&r, e);
