@@ -116,7 +116,7 @@ int explain_sampling(const struct explain *x, struct err *e)
     explain_say("group", "%" PRIu64 ": %s, stage %s, step %u, slot %u", g->id,
         purpose_name(g->purpose), g->stage_name, g->step, g->slot);
     if (g->greedy)
-        explain_say("", "%u completions, greedy, at most %u tokens each", g->n, g->max_tokens);
+        explain_say("", "greedy, at most %u tokens", g->max_tokens);
     else
         explain_say("", "%u completions at temperature %g, at most %u tokens each", g->n,
             (double)g->temperature, g->max_tokens);

@@ -166,7 +166,8 @@ static bool compare_all(const struct stored_group *g, const struct sampled *agai
             return false;
         tokens += g->completions[i].len;
     }
-    printf("same bits: %u completions, %llu tokens and as many log-probs\n", g->n, tokens);
+    printf("same bits: %u completion%s, %llu tokens and as many log-probs\n", g->n,
+        g->n == 1 ? "" : "s", tokens);
     return true;
 }
 
@@ -179,9 +180,9 @@ static int print_group(const struct stored_group *g, const char *isa, struct err
     if (numerics_id(isa, &own, e) < 0)
         return e->code;
     printf("group %" PRIu64 ": %s, stage %s, step %u, slot %u, task %" PRIu64
-           "; %u completions, %s\n",
+           "; %u completion%s, %s\n",
         g->id, purpose_name(g->purpose), g->stage_name, g->step, g->slot, g->task, g->n,
-        g->greedy ? "greedy" : "sampled");
+        g->n == 1 ? "" : "s", g->greedy ? "greedy" : "sampled");
     printf("weights: version %" PRIu64 ", %s\n", g->version, hash_hex(&g->weights, hex));
     printf("key: seed %" PRIu64 ", domain %s, stage %u, ordinal %" PRIu64 "; temperature %g\n",
         g->key.seed, purpose_name(g->purpose), g->key.stage, g->key.ordinal,
