@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -30,7 +31,14 @@
 #include "common/base/mem.h"
 #include "common/recipe/recipe.h"
 
-enum { POLL_MS = 250, PLAIN_POLL_MS = 500, TAIL_BYTES = 4096, TAIL_LINES = 12, NAME_BYTES = 32 };
+enum {
+    POLL_MS = 250,
+    PLAIN_POLL_MS = 500,
+    TAIL_BYTES = 4096,
+    TAIL_LINES = 12,
+    NAME_BYTES = 32,
+    DISK_FREE_MIN = 256 << 10
+};
 
 /* ---- the command line ---- */
 
@@ -201,7 +209,8 @@ struct run_loop {
     struct launcher *launcher; /* owned */
     struct progress *progress; /* owned */
     uint64_t started_ms;
-    bool stopping, ended;
+    const char *run_dir; /* borrowed */
+    bool stopping, ended, disk_full;
     int status;
     char child[NAME_BYTES], why[1000];
     char log_path[PATH_MAX];
@@ -220,8 +229,22 @@ static void show(struct run_loop *l)
     progress_poll(l->progress, &c);
 }
 
+/* The learner waits while it can store nothing, and its alarm is stored only when it can again. */
+static void look_at_disk(struct run_loop *l)
+{
+    struct statvfs fs;
+    if (statvfs(l->run_dir, &fs) < 0)
+        return; /* seen by the learner too, which says more */
+    bool full = (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FREE_MIN;
+    if (full && !l->disk_full)
+        progress_note(l->progress,
+            "the disk of the run directory is full: the run waits until there is room");
+    l->disk_full = full;
+}
+
 static void on_poll(uv_timer_t *timer)
 {
+    look_at_disk(timer->data);
     show(timer->data);
 }
 
@@ -277,6 +300,7 @@ static int run_children(struct run_loop *l, const char *run_dir, const struct da
     if (uv_loop_init(&l->loop) < 0)
         return err_set(e, ERR_FAIL, "event loop: no file descriptors or memory left");
     l->started_ms = clock_mono_ms();
+    l->run_dir = run_dir;
     l->progress = progress_new(&view);
     if (resumed)
         progress_skip_past(l->progress);
