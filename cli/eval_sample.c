@@ -59,14 +59,6 @@ static int encode_prompts(
 
 /* ---- the engine's calls ---- */
 
-static uint32_t max_tokens_of(const struct sampler *s, uint32_t prompt_len)
-{
-    uint32_t left = s->m->table->config.context - prompt_len;
-    if (s->o->max_tokens > 0)
-        return s->o->max_tokens;
-    return left < EVAL_MAX_TOKENS_DEFAULT ? left : EVAL_MAX_TOKENS_DEFAULT;
-}
-
 static bool on_next(void *arg, struct sample_request *ret)
 {
     struct sampler *s = arg;
@@ -80,7 +72,8 @@ static bool on_next(void *arg, struct sample_request *ret)
         .prompt_len = prompt_len,
         .n = s->o->k,
         .params = {.temperature = s->o->temperature,
-            .max_tokens = max_tokens_of(s, prompt_len),
+            .max_tokens =
+                s->o->max_tokens > 0 ? s->o->max_tokens : cli_model_max_tokens(s->m, prompt_len),
             .vocab = tokenizer_size(s->m->tokenizer),
             .top_p = 1,
             .stop = c->eos,

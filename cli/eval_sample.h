@@ -8,13 +8,11 @@
 #include "cli/model_open.h"
 #include "common/text/template.h"
 
-enum { EVAL_MAX_TOKENS_DEFAULT = 1024 };
-
 struct eval_options {
     size_t tasks; /* the first so many rows */
     unsigned k;
     float temperature;
-    uint32_t max_tokens; /* 0: as many as the context leaves, at most EVAL_MAX_TOKENS_DEFAULT */
+    uint32_t max_tokens; /* 0: cli_model_max_tokens */
     uint64_t seed;
     bool keep_texts;
     void (*progress)(void *arg, size_t done); /* after each task; may be NULL */

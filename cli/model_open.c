@@ -37,6 +37,15 @@ int cli_model_open(
     return 0;
 }
 
+uint32_t cli_model_max_tokens(const struct cli_model *m, size_t prompt_len)
+{
+    uint32_t context = m->table->config.context;
+    if (prompt_len >= context)
+        return 1; /* the engine refuses the prompt */
+    uint32_t left = context - (uint32_t)prompt_len;
+    return left < CLI_MAX_TOKENS ? left : CLI_MAX_TOKENS;
+}
+
 void cli_model_close(struct cli_model *m)
 {
     engine_free(m->engine);

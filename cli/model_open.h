@@ -18,4 +18,9 @@ int cli_model_open(const char *dir, const struct engine_options *o, struct cli_m
     struct err *e) ERR_WARN_UNUSED;
 void cli_model_close(struct cli_model *m);
 
+enum { CLI_MAX_TOKENS = 1024 };
+/* Longest completion when none was asked for: what the context leaves behind the prompt, at most
+ * CLI_MAX_TOKENS, at least 1. */
+uint32_t cli_model_max_tokens(const struct cli_model *m, size_t prompt_len);
+
 #endif

@@ -131,6 +131,8 @@ static int sample(const struct sample_args *args, const struct cli_model *m, str
         .params = args->params,
         .key = {.seed = args->seed, .domain = RNG_USER},
     };
+    if (r.params.max_tokens == 0)
+        r.params.max_tokens = cli_model_max_tokens(m, r.prompt_len);
     r.params.vocab = tokenizer_size(m->tokenizer);
     r.params.stop = m->table->config.eos;
     r.params.stop_count = m->table->config.eos_count;
@@ -145,15 +147,14 @@ static int sample(const struct sample_args *args, const struct cli_model *m, str
 
 int cmd_sample(int argc, char **argv)
 {
-    struct sample_args args = {.n = 1,
-        .template = "plain",
-        .threads = 1,
-        .params = {.temperature = 1, .top_p = 1, .max_tokens = 64}};
+    struct sample_args args = {
+        .n = 1, .template = "plain", .threads = 1, .params = {.temperature = 1, .top_p = 1}};
     static const struct argp_option options[] = {{"prompt", 'p', "TEXT", 0, "the question", 0},
         {"template", KEY_TEMPLATE, "NAME", 0, "plain (default), r1-zero or file:PATH", 0},
         {NULL, 'n', "G", 0, "completions (1)", 0},
         {"temperature", 't', "T", 0, "1; 0 takes the most probable token", 0},
-        {"max-tokens", 'm', "N", 0, "longest completion (64)", 0},
+        {"max-tokens", 'm', "N", 0, "longest completion (what the context leaves, at most 1024)",
+            0},
         {"top-k", KEY_TOP_K, "K", 0, "only the K most probable tokens; 0: all", 0},
         {"top-p", KEY_TOP_P, "P", 0, "only the smallest set of probability P (1: all)", 0},
         {"min-p", KEY_MIN_P, "P", 0, "only tokens of at least P times the best one's", 0},

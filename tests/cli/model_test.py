@@ -64,6 +64,8 @@ def sample(directory, rng):
     greedy = read_rows(must(cohort(*base, "--temperature", "0", "-n", "3")))
     equal({tuple(g["tokens"]) for g in greedy}, {tuple(greedy[0]["tokens"])}, "greedy completions")
     equal(read_rows(must(cohort(*base, "--top-k", "1", "-n", "1")))[0]["tokens"], greedy[0]["tokens"], "top-k 1")
+    long = read_rows(must(cohort("sample", model, "--prompt", "1=", "-n", "40", "--json")))
+    equal(max(len(g["tokens"]) for g in long), 46, "longest of 40: what a context of 48 leaves behind a prompt of 2")
     out = must(cohort("sample", model, "--prompt", "1=", "--max-tokens", "4"))
     check("log-probability" in out and "tokens" in out, out)
 
