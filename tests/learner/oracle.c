@@ -3,6 +3,8 @@
  *
  *     oracle CONF [--set SECTION.KEY=VALUE]... [--dir DIR] [--threads N] [--quiet]
  *
+ * DIR keeps the generated data; without it they lie in a temporary directory.
+ *
  * It shares the pure modules, the trainer and the engine with the daemons, but plans, versions and
  * the order of things are written again here, plainly. Prints one line per step and evaluation on
  * stderr, and on stdout for each stage "stage NAME digest HEX" and its evaluations as "eval STAGE
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/recipe/recipe_files.h"
 #include "learner/metrics.h"
 #include "learner/plan.h"
@@ -25,6 +28,7 @@ struct oracle {
     struct trainer *trainer;
     struct oracle_sampler sampler;
     const char *dir;
+    uint64_t next_group; /* ids in the order in which the daemons plan them */
     bool quiet;
 };
 
@@ -46,41 +50,65 @@ static int open_corpus(
     return corpus_open(&c, ret, e);
 }
 
+struct stage_run {
+    struct oracle *o;
+    struct step_context context;
+    const struct recipe_stage *st;
+    struct corpus *data, *eval;
+    struct params *history; /* grpo: parameters before step s at s mod (lag + 1) */
+    uint64_t *train_ids,
+        *eval_ids; /* first group id of a step; of the evaluation after so many steps */
+};
+
 /* ---- evaluation ---- */
 
-static int eval_groups(struct oracle *o, uint32_t stage, uint32_t step, const struct corpus *tasks,
-    float temperature, struct stored_groups *ret, struct err *e)
+static uint32_t eval_tasks(const struct stage_run *r)
 {
-    const struct recipe_stage *st = &o->recipe.stages[stage];
-    uint32_t count =
-        st->eval.tasks < corpus_count(tasks) ? st->eval.tasks : (uint32_t)corpus_count(tasks);
+    size_t rows = corpus_count(r->eval);
+    return r->st->eval.tasks < rows ? r->st->eval.tasks : (uint32_t)rows;
+}
+
+static int eval_groups(
+    struct stage_run *r, uint32_t step, bool greedy, struct stored_groups *ret, struct err *e)
+{
+    const struct recipe_stage *st = r->st;
+    uint32_t count = eval_tasks(r);
     CLEANUP_FREE uint64_t *rows = mem_array(count, sizeof(*rows));
     CLEANUP_FREE uint64_t *ordinals = mem_array(count, sizeof(*ordinals));
     for (uint32_t i = 0; i < count; i++) {
         rows[i] = i;
         ordinals[i] = plan_eval_ordinal((uint32_t)st->eval.data, i);
     }
-    struct oracle_plan plan = {.corpus = tasks,
+    struct oracle_plan plan = {.corpus = r->eval,
         .purpose = PURPOSE_EVAL,
-        .stage = stage,
+        .stage = r->context.stage,
         .step = step,
         .count = count,
-        .n = temperature > 0 ? st->eval.samples : 1,
+        .n = greedy ? 1 : st->eval.samples,
         .max_tokens = st->max_tokens,
-        .temperature = temperature,
+        .first_id = r->eval_ids[step] + (greedy ? count : 0),
+        .temperature = greedy ? 0 : st->temperature,
         .rows = rows,
         .ordinals = ordinals};
-    return oracle_sample(&o->sampler, trainer_state(o->trainer).params, &plan, ret, e);
+    return oracle_sample(&r->o->sampler, trainer_state(r->o->trainer).params, &plan, ret, e);
 }
 
-static int evaluate(
-    struct oracle *o, uint32_t stage, uint32_t step, const struct corpus *tasks, struct err *e)
+static bool eval_due(const struct stage_run *r, uint32_t done)
 {
-    const struct recipe_stage *st = &o->recipe.stages[stage];
+    const struct recipe_eval *ev = &r->st->eval;
+    if (r->eval == NULL || done == 0)
+        return r->eval != NULL && ev->before;
+    return done == r->st->steps || (ev->every > 0 && done % ev->every == 0);
+}
+
+static int evaluate(struct stage_run *r, uint32_t step, struct err *e)
+{
+    struct oracle *o = r->o;
+    const struct recipe_stage *st = r->st;
     struct stored_groups sampled, greedy;
     uint64_t begin = clock_mono_ns();
-    if (eval_groups(o, stage, step, tasks, st->temperature, &sampled, e) != 0 ||
-        eval_groups(o, stage, step, tasks, 0, &greedy, e) != 0)
+    if (eval_groups(r, step, false, &sampled, e) != 0 ||
+        eval_groups(r, step, true, &greedy, e) != 0)
         return e->code;
     struct metric_list l = {0};
     metrics_of_eval(&l, &o->recipe, &sampled, &greedy, st->eval.samples, NAN);
@@ -101,14 +129,6 @@ static int evaluate(
 }
 
 /* ---- stages ---- */
-
-struct stage_run {
-    struct oracle *o;
-    struct step_context context;
-    const struct recipe_stage *st;
-    struct corpus *data, *eval;
-    struct params *history; /* grpo: parameters before step s at s mod (lag + 1) */
-};
 
 static int pretrain_step(struct stage_run *r, uint32_t step, struct err *e)
 {
@@ -139,6 +159,7 @@ static int sample_step(struct stage_run *r, uint32_t step, struct stored_groups 
         .n = st->group_size,
         .max_tokens = st->max_tokens,
         .version = version,
+        .first_id = r->train_ids[step],
         .temperature = st->temperature,
         .rows = rows,
         .ordinals = ordinals};
@@ -178,21 +199,39 @@ static int grpo_step(struct stage_run *r, uint32_t step, struct err *e)
     return rc;
 }
 
+/* Group ids as the daemons give them: the commit after which `done` steps are done plans the train
+ * groups of step done + lag (at the start: of all steps up to lag), then the evaluation's. */
+static void assign_ids(struct stage_run *r)
+{
+    const struct recipe_stage *st = r->st;
+    uint64_t *next = &r->o->next_group;
+    for (uint32_t done = 0; done <= st->steps; done++) {
+        uint64_t first = done == 0 ? 0 : (uint64_t)done + st->lag;
+        for (uint64_t step = first; st->kind == STAGE_GRPO && step <= (uint64_t)done + st->lag;
+             step++) {
+            if (step >= st->steps)
+                break;
+            r->train_ids[step] = *next;
+            *next += st->groups;
+        }
+        if (eval_due(r, done)) {
+            r->eval_ids[done] = *next;
+            *next += 2 * eval_tasks(r);
+        }
+    }
+}
+
 static int run_steps(struct stage_run *r, struct err *e)
 {
     const struct recipe_stage *st = r->st;
-    if (r->eval != NULL && st->eval.before && evaluate(r->o, r->context.stage, 0, r->eval, e) != 0)
-        return e->code;
-    for (uint32_t step = 0; step < st->steps; step++) {
-        int rc = st->kind == STAGE_PRETRAIN ? pretrain_step(r, step, e) : grpo_step(r, step, e);
-        if (rc != 0)
-            return rc;
-        uint32_t done = step + 1;
-        bool due = done == st->steps || (st->eval.every > 0 && done % st->eval.every == 0);
-        if (r->eval != NULL && due && evaluate(r->o, r->context.stage, done, r->eval, e) != 0)
-            return e->code;
+    assign_ids(r);
+    int rc = eval_due(r, 0) ? evaluate(r, 0, e) : 0;
+    for (uint32_t step = 0; rc == 0 && step < st->steps; step++) {
+        rc = st->kind == STAGE_PRETRAIN ? pretrain_step(r, step, e) : grpo_step(r, step, e);
+        if (rc == 0 && eval_due(r, step + 1))
+            rc = evaluate(r, step + 1, e);
     }
-    return 0;
+    return rc;
 }
 
 static int run_stage(struct oracle *o, uint32_t stage, struct err *e)
@@ -202,6 +241,8 @@ static int run_stage(struct oracle *o, uint32_t stage, struct err *e)
         .o = o, .context = {.recipe = &o->recipe, .stage = stage, .trainer = o->trainer}, .st = st};
     uint64_t begin = clock_mono_ns();
     r.history = mem_array(st->lag + 1, sizeof(*r.history));
+    r.train_ids = mem_array((size_t)st->steps + 1, sizeof(*r.train_ids));
+    r.eval_ids = mem_array((size_t)st->steps + 1, sizeof(*r.eval_ids));
     int rc = step_begin_stage(&r.context, e);
     for (uint32_t i = 0; rc == 0 && i <= st->lag; i++)
         rc = params_new(o->model.table, &r.history[i], e);
@@ -220,6 +261,8 @@ static int run_stage(struct oracle *o, uint32_t stage, struct err *e)
     for (uint32_t i = 0; i <= st->lag; i++)
         params_done(&r.history[i]);
     free(r.history);
+    free(r.train_ids);
+    free(r.eval_ids);
     corpus_free(r.data);
     corpus_free(r.eval);
     return rc;
@@ -241,10 +284,8 @@ static int oracle_open(struct oracle *o, unsigned threads, struct err *e)
         .isa = r->isa,
         .batch_max = r->actor_batch,
         .kv_bytes_max = 256 << 20};
-    o->sampler = (struct oracle_sampler){.recipe = r,
-        .tokenizer = o->model.tokenizer,
-        .model = &o->model.table->config,
-        .next_group = 1};
+    o->sampler = (struct oracle_sampler){
+        .recipe = r, .tokenizer = o->model.tokenizer, .model = &o->model.table->config};
     struct scorer_spec specs[RECIPE_REWARDS_MAX];
     for (size_t i = 0; i < r->reward_count; i++)
         specs[i] = r->rewards[i].spec;
@@ -273,7 +314,8 @@ static int run(struct oracle *o, struct config *c, unsigned threads, struct err 
 
 int main(int argc, char **argv)
 {
-    struct oracle o = {.dir = "."};
+    char own_dir[] = "/tmp/cohort-oracle-XXXXXX";
+    struct oracle o = {.next_group = 1};
     unsigned threads = 0;
     struct err e = {0};
     struct config *c = config_new(recipe_options);
@@ -296,8 +338,12 @@ int main(int argc, char **argv)
             rc = err_set(&e, ERR_USAGE, "unknown argument '%s'", argv[i]);
         i++;
     }
+    if (rc == 0 && o.dir == NULL && (o.dir = mkdtemp(own_dir)) == NULL)
+        rc = err_sys(&e, ERR_FAIL, "cannot make '%s'", own_dir);
     if (rc == 0)
         rc = run(&o, c, threads, &e);
+    if (o.dir == own_dir && file_remove_tree(own_dir, &e) != 0)
+        rc = e.code;
     config_free(c);
     if (rc != 0)
         fprintf(stderr, "oracle: %s\n", e.msg);

@@ -120,7 +120,7 @@ int oracle_sample(struct oracle_sampler *s, const struct params *p, const struct
     out.groups = arena_alloc(out.arena, plan->count * sizeof(*out.groups));
     for (uint32_t i = 0; i < plan->count; i++) {
         struct stored_group *g = &out.groups[i];
-        *g = (struct stored_group){.id = s->next_group++,
+        *g = (struct stored_group){.id = plan->first_id + i,
             .ordinal = plan->ordinals[i],
             .version = plan->version,
             .stage = plan->stage,

@@ -14,7 +14,6 @@ struct oracle_sampler {
     const struct model_config *model;
     struct engine *engine;
     struct scoring *scoring; /* NULL without rewards */
-    uint64_t next_group;     /* ids in the order in which the daemons plan them */
 };
 
 /* What to sample: slot i is row[i] of the corpus under ordinal[i]. */
@@ -22,8 +21,8 @@ struct oracle_plan {
     const struct corpus *corpus;
     enum purpose purpose;
     uint32_t stage, step, count, n, max_tokens;
-    uint64_t version;
-    float temperature; /* 0: greedy */
+    uint64_t version, first_id; /* ids count up from it */
+    float temperature;          /* 0: greedy */
     const uint64_t *rows, *ordinals;
 };
 
