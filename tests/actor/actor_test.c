@@ -397,6 +397,18 @@ static void test_wrong_weights_are_never_sampled(void **state)
     assert_false(s->leases[0].submitted);
 }
 
+static void test_closed_while_sampling(void **state)
+{
+    struct state *s = *state;
+    for (uint32_t i = 0; i < 4; i++)
+        add_lease(s, i % 2, 200, 40);
+    start(s);
+    while (!s->leases[3].granted)
+        (void)uv_run(&s->loop, UV_RUN_ONCE);
+    /* The teardown closes the actor with jobs that wait for weights, wait for their turn, or run.
+     */
+}
+
 static void test_garbage_model(void **state)
 {
     struct state *s = *state;
@@ -416,6 +428,7 @@ int main(void)
         TEST(test_revoked_is_not_submitted),
         TEST(test_impossible_lease_is_given_back),
         TEST(test_wrong_weights_are_never_sampled),
+        TEST(test_closed_while_sampling),
         TEST(test_garbage_model),
     };
     return cmocka_run_group_tests_name("actor/actor", tests, NULL, NULL);
