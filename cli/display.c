@@ -35,6 +35,16 @@ char *display_dup(const char *s)
     return (char *)b.data;
 }
 
+json_t *display_json(const void *text, size_t n)
+{
+    json_t *exact = json_stringn(n > 0 ? text : "", n);
+    if (exact != NULL)
+        return exact;
+    CLEANUP_BUF struct buf escaped = {0};
+    text_escape(&escaped, text, n);
+    return json_stringn((const char *)escaped.data, escaped.len);
+}
+
 /* Bytes of the character at s; 1 for a byte that starts none. */
 static size_t step(const char *s)
 {

@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/display.h"
 #include "cli/eval_sample.h"
 
 enum {
@@ -143,14 +144,12 @@ static void write_response(
     const struct eval *ev, const struct eval_result *r, size_t at, unsigned k, FILE *out)
 {
     const struct eval_completion *c = &r->completions[at];
-    json_t *text = json_stringn(r->texts[at], r->text_lens[at]);
-    if (text == NULL) /* a token may hold part of a character */
-        text = json_string("");
-    json_t *row = json_pack("{s:s, s:o, s:I, s:b, s:s, s:s, s:s}", "id",
-        dataset_row(ev->data, at / k)->key, "response", text, "tokens", (json_int_t)c->tokens,
-        "truncated", (int)c->truncated, "verdict", verdict_name(c->verdict), "extracted",
-        c->extracted, "reason", r->reasons[at]);
-    (void)json_dumpf(row, out, 0); /* errors of the file are seen at its end */
+    json_t *row =
+        json_pack("{s:s, s:o, s:I, s:b, s:s, s:s, s:s}", "id", dataset_row(ev->data, at / k)->key,
+            "response", display_json(r->texts[at], r->text_lens[at]), "tokens",
+            (json_int_t)c->tokens, "truncated", (int)c->truncated, "verdict",
+            verdict_name(c->verdict), "extracted", c->extracted, "reason", r->reasons[at]);
+    (void)json_dumpf(row, out, JSON_ENSURE_ASCII); /* errors of the file are seen at its end */
     (void)fputc('\n', out);
     json_decref(row);
 }

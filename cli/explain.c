@@ -54,10 +54,13 @@ static int explain(const struct explain_args *args, struct err *e)
             " to %" PRIu64,
             args->id, group, x.group.n, group * LIMIT_GROUP, group * LIMIT_GROUP + x.group.n - 1);
     if (rc == 0) {
+        if (stored_run_tokenizer(&x.run, &x.tokenizer, &x.tokenizer_err) < 0)
+            x.tokenizer = NULL; /* the story goes on without it */
         printf("Completion %" PRIu64 ": number %u of group %" PRIu64 " in %s\n", args->id, x.index,
             group, args->run);
         rc = tell(&x, e);
     }
+    tokenizer_free(x.tokenizer);
     stored_group_close(&x.group);
     if (x.run.db != NULL)
         rundb_snapshot_end(x.run.db);

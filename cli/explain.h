@@ -7,10 +7,12 @@
 #include "cli/stored_group.h"
 
 struct explain {
-    struct stored_run run;     /* owned */
-    struct stored_group group; /* owned */
-    uint32_t index;            /* in the group */
-    uint32_t tokens_max;       /* shown of the list of tokens */
+    struct stored_run run;       /* owned */
+    struct stored_group group;   /* owned */
+    struct tokenizer *tokenizer; /* owned; NULL: texts of tokens are not shown */
+    struct err tokenizer_err;    /* why there is none */
+    uint32_t index;              /* in the group */
+    uint32_t tokens_max;         /* shown of the list of tokens */
 };
 
 /* "  label       text" with the text as printf makes it; strings in it must be display text. */

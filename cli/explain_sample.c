@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/display.h"
 #include "cli/explain.h"
@@ -11,6 +12,20 @@
 enum { TOKEN_TEXT_WIDTH = 24, JOBS_PER_GROUP = 64 };
 
 /* ---- the task ---- */
+
+/* What the model was given, when a template makes it differ from the question. */
+static void say_rendered(const struct explain *x, const char *question)
+{
+    CLEANUP_BUF struct buf bytes = {0}, text = {0};
+    explain_say("", "%u tokens", x->group.prompt_len);
+    if (x->tokenizer == NULL)
+        return;
+    tokenizer_decode(x->tokenizer, x->group.prompt, x->group.prompt_len, &bytes);
+    text_escape(&text, bytes.data, bytes.len);
+    buf_puts(&text, "");
+    if (strcmp((const char *)text.data, question) != 0)
+        explain_say("rendered", "%s", (const char *)text.data);
+}
 
 int explain_task(const struct explain *x, struct err *e)
 {
@@ -29,6 +44,7 @@ int explain_task(const struct explain *x, struct err *e)
     printf("\nTask %" PRIu64 "\n", x->group.task);
     explain_say("data", "%s, row %lld, key %s", rundb_text(q, 0), (long long)rundb_int(q, 1), key);
     explain_say("prompt", "%s", prompt);
+    say_rendered(x, prompt);
     if (answer[0] != '\0')
         explain_say("answer", "%s", answer);
     return 0;
@@ -179,7 +195,6 @@ static void say_stop(const struct stored_group *g, const struct completion *c)
 static void print_samples(struct explain *x)
 {
     struct err e = {0};
-    struct tokenizer *t = NULL;
     if (stored_group_samples(&x->run, &x->group, &e) < 0) {
         explain_say("tokens", "not shown: %s", e.msg);
         return;
@@ -188,10 +203,9 @@ static void print_samples(struct explain *x)
     say_stop(&x->group, c);
     explain_say("stored in", "samples/%06u.seg at byte %" PRIu64, x->group.place.segment,
         x->group.place.offset);
-    if (stored_run_tokenizer(&x->run, &t, &e) < 0)
-        explain_say("tokens", "without their texts: %s", e.msg);
-    print_tokens(t, c, x->tokens_max);
-    tokenizer_free(t);
+    if (x->tokenizer == NULL)
+        explain_say("tokens", "without their texts: %s", x->tokenizer_err.msg);
+    print_tokens(x->tokenizer, c, x->tokens_max);
 }
 
 int explain_completion(struct explain *x, struct err *e)

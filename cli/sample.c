@@ -5,6 +5,7 @@
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/display.h"
 #include "cli/model_open.h"
 #include "common/base/log.h"
 #include "common/text/template.h"
@@ -80,7 +81,7 @@ static double logp_sum(const struct sampled *s)
     return sum;
 }
 
-static void print_json(uint32_t index, const struct buf *text, const struct sampled *s)
+static void print_json(uint32_t index, const struct buf *bytes, const struct sampled *s)
 {
     json_t *tokens = json_array();
     json_t *logps = json_array();
@@ -88,10 +89,11 @@ static void print_json(uint32_t index, const struct buf *text, const struct samp
         json_array_append_new(tokens, json_integer(s->tokens[i]));
         json_array_append_new(logps, json_real(s->logp[i]));
     }
-    json_t *row = json_pack("{s:i, s:s, s:s, s:o, s:o}", "index", (int)index, "text",
-        (const char *)text->data, "stop", stop_reason_name(s->stop), "tokens", tokens, "logp",
-        logps);
-    char *line = json_dumps(row, JSON_REAL_PRECISION(9)) /* all bits of a float */;
+    json_t *row = json_pack("{s:i, s:o, s:s, s:o, s:o}", "index", (int)index, "text",
+        display_json(bytes->data, bytes->len), "stop", stop_reason_name(s->stop), "tokens", tokens,
+        "logp", logps);
+    /* Nine digits hold all bits of a float. */
+    char *line = json_dumps(row, JSON_REAL_PRECISION(9) | JSON_ENSURE_ASCII);
     puts(line);
     free(line);
     json_decref(row);
@@ -102,13 +104,14 @@ static void print_completion(const struct sample_args *args, const struct tokeni
 {
     CLEANUP_BUF struct buf bytes = {0};
     CLEANUP_BUF struct buf text = {0};
-    tokenizer_decode(t, s->tokens, s->len, &bytes);
-    text_escape(&text, bytes.data, bytes.len);
-    buf_puts(&text, ""); /* terminated even when empty */
+    uint32_t shown = s->stop == STOP_EOS && s->len > 0 ? s->len - 1 : s->len; /* as in a run */
+    tokenizer_decode(t, s->tokens, shown, &bytes);
     if (args->json) {
-        print_json(index, &text, s);
+        print_json(index, &bytes, s);
         return;
     }
+    text_escape(&text, bytes.data, bytes.len);
+    buf_puts(&text, ""); /* terminated even when empty */
     printf("%s\n    %u tokens, ended by %s, log-probability %.3f\n", (const char *)text.data,
         s->len, stop_reason_name(s->stop), logp_sum(s));
 }
@@ -160,7 +163,7 @@ int cmd_sample(int argc, char **argv)
         {"min-p", KEY_MIN_P, "P", 0, "only tokens of at least P times the best one's", 0},
         {"seed", KEY_SEED, "S", 0, "same seed, same completions (0)", 0},
         {"threads", KEY_THREADS, "N", 0, "threads (1); the results do not depend on it", 0},
-        {"json", KEY_JSON, NULL, 0, "one JSON object per completion, with tokens and logp", 0},
+        {"json", KEY_JSON, NULL, 0, "one JSON object per completion: exact text, tokens, logp", 0},
         {0}};
     static const struct argp argp = {.options = options,
         .parser = parse_opt,

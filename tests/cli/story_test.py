@@ -1,6 +1,6 @@
 """cohort inspect, explain and replay over a run made by hand: every state of a group, damage, hostile text."""
 import os
-import shutil
+import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -73,6 +73,7 @@ def story_of_a_trained_one(directory, rng):
     run = MadeRun(directory)
     text = explain(run, 1, 0)
     has(text, "number 0 of group 1", "tasks, row 17, key key\\x1b]0;x\\x07", "12=", "answer      3", "stage zero, step 0, slot 0")
+    check("rendered" not in text, f"the plain prompt as if by a template:\n{text}")
     has(text, "version 1", "01" * 32, "seed 7, domain train, stage 1, ordinal 1, completion 0")
     has(text, "lease       10, granted to actor-0", "submitted after 0.250 s", "numerics id " + bytes(range(32)).hex())
     has(text, "by sampling the end-of-text token", "samples/000001.seg at byte 16", "<think>", "-0.500000  0.6065")
@@ -124,6 +125,12 @@ def story_with_other_rules(directory, rng):
     with_rules("tied = keep\n")
     run.sql("UPDATE step_groups SET minibatch = 0 WHERE group_id = 2")
     has(explain(run, 2, 0), "moves the weights by the KL term alone")
+
+
+def prompt_by_a_template(directory, rng):
+    run = MadeRun(directory)
+    run.sql("UPDATE tasks SET prompt_ids = ?", struct.pack("<4I", 7, 9, 10, 18))
+    has(explain(run, 1, 0), "prompt      12=\n              4 tokens\n  rendered    guess12=")
 
 
 def stored_numbers_that_disagree(directory, rng):
@@ -227,5 +234,5 @@ def while_somebody_writes(directory, rng):
     run.sql("ROLLBACK")
 
 
-main(overview, lists, one_group, story_of_a_trained_one, story_of_the_others, story_with_other_rules, stored_numbers_that_disagree,
+main(overview, lists, one_group, story_of_a_trained_one, story_of_the_others, story_with_other_rules, prompt_by_a_template, stored_numbers_that_disagree,
      tokens_shown, damaged_samples, replay, kept_versions_are_listed, no_run, while_somebody_writes, needs=NEEDS)
