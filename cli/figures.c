@@ -2,7 +2,7 @@
 #include "cli/figures.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
 char *figure_count(char out[FIGURE_MAX], double n)
 {
@@ -48,4 +48,22 @@ char *figure_duration(char out[FIGURE_MAX], double seconds)
     else
         (void)snprintf(out, FIGURE_MAX, "%ld:%02ld", s / 60, s % 60);
     return out;
+}
+
+void figure_word(FILE *out, const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++) {
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    }
+    fputc('\'', out);
 }

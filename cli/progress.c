@@ -68,7 +68,8 @@ struct progress {
     int64_t event;            /* last event printed */
     int64_t header_stage;
     unsigned lines_since_header;
-    bool status_shown;
+    bool status_shown, polling;
+    struct buf text; /* not printed yet */
 };
 
 struct progress *progress_new(const struct progress_options *o)
@@ -81,10 +82,20 @@ struct progress *progress_new(const struct progress_options *o)
 
 /* ---- the screen ---- */
 
+/* Never inside a snapshot: a terminal that is held with Ctrl-S, or a full pipe, would keep it open,
+ * and the learner's write-ahead log would grow. */
+static void flush(struct progress *p)
+{
+    if (p->text.len > 0)
+        (void)fwrite(p->text.data, 1, p->text.len, p->o.out); /* nobody may be reading any more */
+    (void)fflush(p->o.out);
+    buf_clear(&p->text);
+}
+
 static void status_clear(struct progress *p)
 {
     if (p->status_shown)
-        fputs("\r\x1b[K", p->o.out);
+        buf_puts(&p->text, "\r\x1b[K");
     p->status_shown = false;
 }
 
@@ -94,8 +105,7 @@ static void status_show(struct progress *p, const char *text)
         return;
     status_clear(p);
     int width = p->o.width > 1 ? p->o.width - 1 : 200;
-    fprintf(p->o.out, "%.*s", width, text);
-    fflush(p->o.out);
+    buf_printf(&p->text, "%.*s", width, text);
     p->status_shown = true;
 }
 
@@ -104,8 +114,9 @@ void progress_note(struct progress *p, const char *line)
     CLEANUP_BUF struct buf shown = {0};
     status_clear(p);
     text_escape(&shown, line, strlen(line));
-    fprintf(p->o.out, "%s\n", (const char *)shown.data);
-    fflush(p->o.out);
+    buf_printf(&p->text, "%s\n", (const char *)shown.data);
+    if (!p->polling)
+        flush(p);
 }
 
 void progress_free(struct progress *p)
@@ -113,7 +124,8 @@ void progress_free(struct progress *p)
     if (p == NULL)
         return;
     status_clear(p);
-    fflush(p->o.out);
+    flush(p);
+    buf_done(&p->text);
     rundb_close(p->db);
     free(p);
 }
@@ -227,11 +239,11 @@ static void print_header(struct progress *p, const struct stage_view *s,
     bool again = p->o.terminal && p->lines_since_header >= HEADER_EVERY;
     if (p->header_stage == s->stage && !again)
         return;
-    fprintf(p->o.out, "%-*s", STAGE_WIDTH, "stage");
+    buf_printf(&p->text, "%-*s", STAGE_WIDTH, "stage");
     for (size_t i = 0; i < n; i++)
         if (columns[i].rank < limit)
-            fprintf(p->o.out, "%*s", columns[i].width, columns[i].title);
-    fputc('\n', p->o.out);
+            buf_printf(&p->text, "%*s", columns[i].width, columns[i].title);
+    buf_puts(&p->text, "\n");
     p->header_stage = s->stage;
     p->lines_since_header = 0;
 }
@@ -243,15 +255,15 @@ static void print_step(struct progress *p, const struct step_view *s)
     int limit = rank_limit(p, columns, n);
     status_clear(p);
     print_header(p, &s->stage, columns, n, limit);
-    fprintf(p->o.out, "%-*s", STAGE_WIDTH, s->stage.name);
+    buf_printf(&p->text, "%-*s", STAGE_WIDTH, s->stage.name);
     for (size_t i = 0; i < n; i++) {
         char text[FIGURE_MAX];
         if (columns[i].rank >= limit)
             continue;
         column_text(p, &columns[i], s, text);
-        fprintf(p->o.out, "%*s", columns[i].width, text);
+        buf_printf(&p->text, "%*s", columns[i].width, text);
     }
-    fputc('\n', p->o.out);
+    buf_puts(&p->text, "\n");
     p->lines_since_header++;
 }
 
@@ -431,19 +443,19 @@ static bool open_db(struct progress *p)
 
 void progress_poll(struct progress *p, const struct progress_children *c)
 {
-    if (open_db(p)) {
-        struct err e = {0};
-        if (rundb_snapshot_begin(p->db, &e) == 0) {
-            print_steps(p);
-            print_evals(p, INT32_MAX, INT32_MAX);
-            print_events(p);
-            fflush(p->o.out);
-            show_status(p, c);
-            rundb_snapshot_end(p->db);
-            return;
-        }
+    struct err e = {0};
+    p->polling = true;
+    if (open_db(p) && rundb_snapshot_begin(p->db, &e) == 0) {
+        print_steps(p);
+        print_evals(p, INT32_MAX, INT32_MAX);
+        print_events(p);
+        show_status(p, c);
+        rundb_snapshot_end(p->db);
+    } else {
+        show_status(p, c);
     }
-    show_status(p, c);
+    p->polling = false;
+    flush(p);
 }
 
 void progress_skip_past(struct progress *p)

@@ -20,6 +20,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/daemons.h"
+#include "cli/figures.h"
 #include "cli/launcher.h"
 #include "cli/outline.h"
 #include "cli/progress.h"
@@ -355,10 +356,10 @@ static void print_tail(const char *path, uint64_t from)
 
 static void print_command(FILE *out, const struct run_args *a)
 {
-    fputs(command_program(), out);
+    figure_word(out, command_program());
     for (int i = 0; i < a->argc; i++) {
-        bool plain = strpbrk(a->argv[i], " \t\n'\"\\$`*?[](){}<>|&;#~!") == NULL && a->argv[i][0];
-        fprintf(out, plain ? " %s" : " \"%s\"", a->argv[i]);
+        fputc(' ', out);
+        figure_word(out, a->argv[i]);
     }
     fputc('\n', out);
 }

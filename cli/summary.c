@@ -215,31 +215,12 @@ static int print_times(struct rundb *db, FILE *out, struct err *e)
 
 /* ---- what next ---- */
 
-/* A word of a shell command: in single quotes unless it is plain. */
-static void print_word(FILE *out, const char *s)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%";
-    if (s[0] != '\0' && s[strspn(s, plain)] == '\0') {
-        fputs(s, out);
-        return;
-    }
-    fputc('\'', out);
-    for (; *s; s++) {
-        if (*s == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*s, out);
-    }
-    fputc('\'', out);
-}
-
 static void print_call(FILE *out, const char *program, const char *command, const char *dir)
 {
     fputs("  ", out);
-    print_word(out, program);
+    figure_word(out, program);
     fprintf(out, " %s ", command);
-    print_word(out, dir);
+    figure_word(out, dir);
 }
 
 static int print_next(
@@ -268,7 +249,7 @@ static int print_next(
     CLEANUP_FREE char *model = mem_printf("%s/models/%s", dir, stage);
     print_call(out, program, "sample", model);
     fputs(" --prompt ", out);
-    print_word(out, x->prompt);
+    figure_word(out, x->prompt);
     fprintf(out, " --max-tokens %lld\n", (long long)x->max_tokens);
     return 0;
 }

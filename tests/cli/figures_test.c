@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -43,12 +44,34 @@ static void test_duration(void **state)
     assert_string_equal(figure_duration(out, -1), "?");
 }
 
+static void assert_word(const char *word, const char *expected)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    figure_word(out, word);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void test_word(void **state)
+{
+    assert_word("plain/path-1.conf", "plain/path-1.conf");
+    assert_word("", "''");
+    assert_word("stage zero.steps=8", "'stage zero.steps=8'");
+    assert_word("$(rm -rf ~)", "'$(rm -rf ~)'");
+    assert_word("it's", "'it'\\''s'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_count),
         cmocka_unit_test(test_share_and_bytes),
         cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_word),
     };
     return cmocka_run_group_tests_name("cli/figures", tests, NULL, NULL);
 }
