@@ -124,9 +124,12 @@ static void on_stop_timer(uv_timer_t *timer)
     }
 }
 
-/* The learner is gone for good: nothing that a worker still holds is of use. */
+/* The learner is gone for good: nothing that a worker still holds is of use. One that finished has
+ * told its workers to drain; one that failed may never have met them. */
 static void begin_drain(struct launcher *l)
 {
+    if (l->state == LAUNCHER_RUNNING && l->result.status != 0)
+        signal_all(l, SIGTERM);
     l->state = LAUNCHER_DRAINING;
     for (size_t i = 0; i < l->count; i++) {
         uv_timer_stop(&l->children[i].restart);
