@@ -179,8 +179,9 @@ static void on_progress(void *arg, size_t done)
 static int eval_open(struct eval *ev, struct eval_args *args, struct err *e)
 {
     const struct engine_options engine = {.threads = args->threads, .isa = "auto"};
-    if (template_open(args->template, &ev->template, e) < 0 ||
-        dataset_load(args->data, args->format, SPLIT_ALL, 0, &ev->data, e) < 0)
+    if (template_open(args->template, &ev->template, e) < 0)
+        return e->code = ERR_USAGE;
+    if (judge_dataset(args->data, args->format, &ev->data, e) < 0)
         return e->code;
     if (judge_open(ev->data, &args->scorers, &ev->judge, e) < 0)
         return err_ctx(e, "'%s'", args->data);

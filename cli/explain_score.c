@@ -28,7 +28,7 @@ static const struct recipe_stage *stage_of(const struct explain *x)
 /* ---- scores ---- */
 
 struct component {
-    bool found, has_value;
+    bool has_value;
     double value;
 };
 
@@ -75,7 +75,7 @@ static int say_components(const struct explain *x, struct component c[RECIPE_REW
         int i = reward_index(&x->run.recipe, rundb_text(q, 0));
         say_score(q, i >= 0 ? &x->run.recipe.rewards[i] : NULL);
         if (i >= 0)
-            c[i] = (struct component){true, !rundb_is_null(q, 1), rundb_real(q, 1)};
+            c[i] = (struct component){!rundb_is_null(q, 1), rundb_real(q, 1)};
         ++*ret_count;
     }
     return rc;
@@ -104,6 +104,7 @@ static int say_grading(const struct explain *x, struct err *e)
 static double put_sum(const struct recipe *r, const struct component *c, struct buf *out)
 {
     double sum = 0;
+    buf_puts(out, "");
     for (size_t i = 0; i < r->reward_count; i++) {
         const struct recipe_reward *w = &r->rewards[i];
         buf_printf(out, "%s%g x ", i > 0 ? " + " : "", w->weight);

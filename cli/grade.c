@@ -283,7 +283,7 @@ static int grade_all(struct grade *g, struct err *e)
 
 static int grade_open(struct grade *g, const struct grade_args *args, struct err *e)
 {
-    if (dataset_load(args->data, args->format, SPLIT_ALL, 0, &g->data, e) < 0)
+    if (judge_dataset(args->data, args->format, &g->data, e) < 0)
         return e->code;
     index_rows(g);
     if (judge_open(g->data, &args->scorers, &g->judge, e) < 0)

@@ -167,6 +167,14 @@ static int open_defaults(struct judge *j, const struct dataset *d, struct err *e
 
 /* ---- a judge ---- */
 
+int judge_dataset(const char *path, const char *format, struct dataset **ret, struct err *e)
+{
+    int r = dataset_load(path, format, SPLIT_ALL, 0, ret, e);
+    if (r == ERR_CONFIG)
+        r = e->code = ERR_USAGE;
+    return r;
+}
+
 int judge_open(
     const struct dataset *d, const struct args_words *scorers, struct judge **ret, struct err *e)
 {

@@ -11,6 +11,10 @@
 #include "common/text/dataset.h"
 #include "reward-server/scoring/scoring.h"
 
+/* dataset_load of all rows, where an unknown --format is wrong usage. */
+int judge_dataset(
+    const char *path, const char *format, struct dataset **ret, struct err *e) ERR_WARN_UNUSED;
+
 struct judge;
 
 /* With no words: the defaults. ERR_USAGE for a scorer that cannot be, and for rows that need the

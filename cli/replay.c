@@ -254,6 +254,15 @@ static int replay(const struct replay_args *args, struct err *e)
     return rc;
 }
 
+static bool is_isa(const char *name)
+{
+    static const char *const names[] = {"auto", "avx512", "avx2", "portable"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
 {
     struct replay_args *args = state->input;
@@ -262,6 +271,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->engine.threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
         return 0;
     case KEY_ISA:
+        if (!is_isa(arg))
+            argp_error(state, "--isa %s: expected auto, avx512, avx2 or portable", arg);
         args->engine.isa = arg;
         return 0;
     case ARGP_KEY_ARG:

@@ -120,7 +120,7 @@ static int sample(const struct sample_args *args, const struct cli_model *m, str
 {
     struct template *template = NULL;
     if (template_open(args->template, &template, e) < 0)
-        return e->code;
+        return e->code = ERR_USAGE;
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_BUF struct buf ids = {0};
     template_render(template, args->prompt, &text);

@@ -178,7 +178,7 @@ def wrong_usage(directory, rng):
     refused(cohort(*base, "--scorer", "math", "--scorer", "math:tag=answer"), 2, "math")
     refused(cohort(*base, "--scorer", "math:weight=heavy"), 2, "heavy")
     refused(cohort(*base, "--scorer", "length:max=10"), 2, "cache")
-    refused(cohort(*base, "--format", "poem"), 3, "poem", "gsm8k")
+    refused(cohort(*base, "--format", "poem"), 2, "poem", "gsm8k")
     out = must(cohort("grade", "--help"))
     check("Example" in out and "cohort grade --data" in out, "help without an example")
 

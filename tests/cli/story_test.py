@@ -208,7 +208,7 @@ def no_run(directory, rng):
     refused(cohort("explain", run.dir, str(1024 + N)), 4, "group 1 has 4 completions, ids 1024 to 1027")
     refused(cohort("explain", run.dir, str(99 << 10)), 4, "no group 99")
     refused(cohort("replay", run.dir, "0"), 2, "GROUP_ID")
-    refused(cohort("replay", run.dir, "1", "--isa", "abacus"), 4)
+    refused(cohort("replay", run.dir, "1", "--isa", "abacus"), 2, "abacus", "avx2")
     refused(cohort("inspect", run.dir, "poems"), 2, "poems", "steps")
     refused(cohort("inspect", run.dir, "group"), 2, "id")
     refused(cohort("inspect", run.dir, "steps", "3"), 2, "takes no id")
