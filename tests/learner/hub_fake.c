@@ -331,7 +331,8 @@ struct fake_worker {
     struct worker *worker;
     struct rng rng;
     int code;
-    bool stopped;
+    pthread_mutex_t lock;
+    bool ended; /* under lock: the loop turns no more */
 };
 
 static bool chance(struct fake_worker *w, unsigned permille)
@@ -467,27 +468,18 @@ static void on_revoked(void *arg, uint64_t lease)
     (void)lease;
 }
 
-static void close_async(struct fake_worker *w)
-{
-    if (!uv_is_closing((uv_handle_t *)&w->stop))
-        uv_close((uv_handle_t *)&w->stop, NULL);
-}
-
 static void on_stopped(void *arg, int code, const char *why)
 {
     struct fake_worker *w = arg;
     if (code)
         (void)fprintf(stderr, "worker %s: %s\n", w->name, why);
     w->code = code;
-    w->stopped = true;
-    close_async(w);
     uv_stop(&w->loop);
 }
 
 static void on_stop(uv_async_t *async)
 {
     struct fake_worker *w = async->data;
-    close_async(w);
     uv_stop(&w->loop);
 }
 
@@ -512,6 +504,10 @@ static void *worker_main(void *arg)
         abort();
     }
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    (void)pthread_mutex_lock(&w->lock);
+    w->ended = true;
+    (void)pthread_mutex_unlock(&w->lock);
+    uv_close((uv_handle_t *)&w->stop, NULL);
     worker_close(w->worker);
     while (uv_loop_alive(&w->loop))
         (void)uv_run(&w->loop, UV_RUN_DEFAULT);
@@ -526,6 +522,7 @@ struct fake_worker *fake_worker_start(const struct fake_worker_options *o)
     w->name = mem_strdup(o->name);
     w->run_dir = mem_strdup(o->run_dir);
     w->rng = rng_stream((struct rng_key){.seed = o->seed, .domain = RNG_USER});
+    (void)pthread_mutex_init(&w->lock, NULL);
     (void)uv_loop_init(&w->loop);
     (void)uv_async_init(&w->loop, &w->stop, on_stop);
     w->stop.data = w;
@@ -535,9 +532,12 @@ struct fake_worker *fake_worker_start(const struct fake_worker_options *o)
 
 int fake_worker_join(struct fake_worker *w, bool stop)
 {
-    if (stop)
+    (void)pthread_mutex_lock(&w->lock);
+    if (stop && !w->ended)
         (void)uv_async_send(&w->stop);
+    (void)pthread_mutex_unlock(&w->lock);
     (void)pthread_join(w->thread, NULL);
+    (void)pthread_mutex_destroy(&w->lock);
     int code = w->code;
     free(w->name);
     free(w->run_dir);
