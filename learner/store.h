@@ -24,7 +24,7 @@ enum {
     STORE_WAL_ALARM_MIB = 256,         /* a reader that holds an old snapshot lets the WAL grow */
     STORE_WAL_KEEP_MIB = 64,           /* what a checkpoint leaves of the file */
     STORE_CHECKPOINT_PAGES = 2000,     /* of the WAL, between automatic checkpoints */
-    STORE_BUSY_MS = 5000,              /* somebody else holds a lock */
+    STORE_BUSY_MS = 2000,              /* somebody else holds a lock */
 };
 
 struct store_stage {
@@ -43,7 +43,8 @@ struct store_options { /* everything is copied but the tokenizer */
     size_t stage_count;
     const char *const *scorers; /* names, in recipe order */
     size_t scorer_count;
-    struct scorer_spec *scorer_specs; /* borrowed; for grade inputs */
+    const struct scorer_spec *scorer_specs; /* borrowed; for grade inputs */
+    uint32_t wal_alarm_mib;                 /* 0: STORE_WAL_ALARM_MIB */
 };
 
 struct store;

@@ -403,7 +403,7 @@ static int watch_wal(struct store *s, struct err *e)
     if (stat(s->wal_path, &st))
         return 0;
     int64_t mib = (int64_t)st.st_size >> 20;
-    if (mib < STORE_WAL_ALARM_MIB) {
+    if (mib < (s->o.wal_alarm_mib ? s->o.wal_alarm_mib : (uint32_t)STORE_WAL_ALARM_MIB)) {
         s->wal_alarm = false;
         return 0;
     }

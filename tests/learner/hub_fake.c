@@ -68,6 +68,8 @@ void fake_run_done(struct fake_run *f)
 struct store_options fake_store_options(const struct fake_run *f, const char *run_dir)
 {
     static const struct store_stage stages[] = {{"zero", "grpo", 0}};
+    static const struct scorer_spec specs[FAKE_SCORERS] = {
+        {"right", "exact", "{}"}, {"shape", "format", "{}"}};
     return (struct store_options){.run_dir = run_dir,
         .name = "fake",
         .seed = f->recipe.seed,
@@ -81,7 +83,7 @@ struct store_options fake_store_options(const struct fake_run *f, const char *ru
         .stage_count = 1,
         .scorers = scorer_names,
         .scorer_count = FAKE_SCORERS,
-        .scorer_specs = NULL};
+        .scorer_specs = specs};
 }
 
 void fake_sample(const struct rng_key *key, uint32_t n, uint32_t max_tokens, uint32_t vocab,
