@@ -27,7 +27,8 @@
 #include "proto/frame.h"
 
 enum {
-    HUB_LOST_MS = 3 * TIMING_HEARTBEAT_MS + TIMING_POLL_MS, /* silent for so long: worker lost */
+    HUB_LOST_MS = 3 * TIMING_HEARTBEAT_MS + TIMING_POLL_MS, /* silent for so long: worker lost,
+                                                             * and an unconfirmed lease ends */
     HUB_STALL_MS =
         TIMING_HEARTBEAT_MS,    /* a loop that stood still for so long restarts the deadlines */
     HUB_BAD_MAX = 3,            /* broken results of a worker before it is refused */

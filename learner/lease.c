@@ -132,6 +132,13 @@ void lease_remember(
         *x = (struct ended){id, outcome, result ? *result : (struct hash){{0}}};
 }
 
+/* Until the worker lists it for the first time a lease is only a hope: the worker may have died
+ * while its poll was parked. */
+static uint64_t first_deadline(const struct hub *h, uint64_t now_ms)
+{
+    return now_ms + (h->o.lease_ms < HUB_LOST_MS ? h->o.lease_ms : (uint32_t)HUB_LOST_MS);
+}
+
 static void lease_grant(
     struct hub *h, struct job *j, struct session *s, uint64_t now_ms, struct batch *out)
 {
@@ -144,7 +151,7 @@ static void lease_grant(
         .worker = w,
         .session = s->id,
         .sequence = s->poll_sequence,
-        .deadline_ms = now_ms + h->o.lease_ms};
+        .deadline_ms = first_deadline(h, now_ms)};
     j->lease = l;
     j->attempts++;
     w->leases[w->lease_count++] = l;
@@ -199,8 +206,8 @@ void lease_tick(struct hub *h, uint64_t now_ms, struct batch *out)
     }
     for (size_t i = 0; i < count; i++) {
         batch_event(out, EVENT_WARN, "lease.expired", due[i]->worker->name,
-            "lease %ju of job %ju: no word for %u ms, the job is ready again",
-            (uintmax_t)due[i]->id, (uintmax_t)due[i]->job->id, h->o.lease_ms);
+            "lease %ju of job %ju: no word of it in time, the job is ready again",
+            (uintmax_t)due[i]->id, (uintmax_t)due[i]->job->id);
         lease_end(h, due[i], LEASE_EXPIRED, NULL, out);
     }
 }
@@ -369,6 +376,19 @@ static void answer_poll(
     m->grant.drain = h->draining;
 }
 
+/* The same grant once more: its first answer was lost, and the worker gets as long as the first
+ * time. */
+static void grant_again(
+    struct hub *h, struct session *s, const struct msg_grant *g, uint64_t now_ms, struct batch *out)
+{
+    for (uint32_t i = 0; i < s->granted_count; i++) {
+        struct lease *l = lease_of(h, s->granted[i], s->worker);
+        if (l && l->deadline_ms < first_deadline(h, now_ms))
+            l->deadline_ms = first_deadline(h, now_ms);
+    }
+    answer_poll(h, s, g, out);
+}
+
 void lease_poll(struct hub *h, const struct request *r, struct batch *out)
 {
     struct session *s = r->session;
@@ -384,7 +404,7 @@ void lease_poll(struct hub *h, const struct request *r, struct batch *out)
     s->tokens = p->tokens;
     if (repeat) {
         if (!s->parked)
-            answer_poll(h, s, &g, out);
+            grant_again(h, s, &g, r->now_ms, out);
         return;
     }
     end_unlisted(h, r, out);

@@ -247,7 +247,8 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
         .tokenizer = l->model.tokenizer,
         .model_config = (const char *)model_config.data,
         .numerics_id = numerics,
-        .training_id = training_id};
+        .training_id = training_id,
+        .accept_training_id = o->accept_training_id};
     if ((r = service_start(&so, &l->service, e)) != 0)
         return r;
     struct stages_options st = {.run_dir = o->run.path,

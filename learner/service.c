@@ -334,6 +334,7 @@ static int open_store(struct service *s, const struct service_options *o, struct
         .build = COHORT_BUILD,
         .model_config = o->model_config,
         .training_id = o->training_id,
+        .accept_numerics = o->accept_training_id,
         .numerics_id = o->numerics_id,
         .tokenizer = o->tokenizer,
         .stages = s->stages,

@@ -35,6 +35,7 @@ struct service_options {
     const char *model_config;    /* config.json */
     struct hash numerics_id;
     const char *training_id;
+    bool accept_training_id; /* go on with another numerics id than the run's; an alarm event says so */
 };
 
 /* Loop thread. Opens or creates run.db, takes back leases and jobs, binds the sockets under the address

@@ -87,8 +87,20 @@ static int check_hash(
     return differs(e, what, hash_hex(&stored, was), hash_hex(now, is));
 }
 
-/* What the results depend on and no option names: it must be as it was. */
-static int check_run(struct store *s, bool *ret_unclean, struct err *e)
+/* What was found of the run as it was. */
+struct resuming {
+    bool unclean;   /* it did not stop, it was killed */
+    char *numerics; /* owned; how its numerics id differs, or NULL */
+};
+
+static void resuming_done(struct resuming *r)
+{
+    free(r->numerics);
+}
+
+/* What the results depend on and no option names: it must be as it was. Whether a checkpoint of
+ * another training id may be used is for the stages to say. */
+static int check_run(struct store *s, struct resuming *ret, struct err *e)
 {
     struct hash tokenizer = tokenizer_hash(s);
     char seed[32], now[32];
@@ -101,7 +113,7 @@ static int check_run(struct store *s, bool *ret_unclean, struct err *e)
         return r ? r : err_set(e, ERR_DATA, "'%s': no row in run", s->db_path);
     (void)snprintf(seed, sizeof(seed), "%ju", (uintmax_t)db_int(s, SLOT_ONE, 1));
     (void)snprintf(now, sizeof(now), "%ju", (uintmax_t)s->o.seed);
-    *ret_unclean = strcmp(db_text(s, SLOT_ONE, 6), "running") == 0;
+    ret->unclean = strcmp(db_text(s, SLOT_ONE, 6), "running") == 0;
     r = check_text(s, 0, "name", s->o.name, e);
     if (r == 0 && strcmp(seed, now) != 0)
         r = differs(e, "seed", seed, now);
@@ -109,10 +121,10 @@ static int check_run(struct store *s, bool *ret_unclean, struct err *e)
         r = check_text(s, 2, "model configuration", s->o.model_config, e);
     if (r == 0)
         r = check_hash(s, 3, "tokenizer", &tokenizer, e);
-    if (r == 0)
-        r = check_hash(s, 4, "numerics id", &s->o.numerics_id, e);
-    if (r == 0)
-        r = check_text(s, 5, "training id", s->o.training_id, e);
+    if (r == 0 && check_hash(s, 4, "numerics id", &s->o.numerics_id, e)) {
+        ret->numerics = mem_strdup(e ? e->msg : "another numerics id");
+        r = s->o.accept_numerics ? 0 : ERR_CONFIG;
+    }
     db_reset(s, SLOT_ONE);
     return r;
 }
@@ -154,25 +166,36 @@ static int quick_check(struct store *s, struct err *e)
     return r;
 }
 
+static int add_event(
+    struct store *s, const char *level, const char *kind, const char *message, struct err *e)
+{
+    return db_run(s, SLOT_ONE,
+        "INSERT INTO events (at_ms, level, kind, message) VALUES (?, ?, ?, ?)", e, "ittt",
+        s->now_ms, level, kind, message);
+}
+
 static int resume_run(struct store *s, struct err *e)
 {
-    bool unclean = false;
-    int r = check_run(s, &unclean, e);
+    CLEANUP(resuming_done) struct resuming was = {0};
+    int r = check_run(s, &was, e);
     if (r)
         return r;
-    r = unclean ? quick_check(s, e) : 0;
+    r = was.unclean ? quick_check(s, e) : 0;
     for (size_t i = 0; i < s->o.stage_count && r == 0; i++)
         r = check_stage(s, i, e);
     if (r == 0)
-        r = db_run(s, SLOT_ONE, "UPDATE run SET config = ?, build = ?, state = 'running', why = ''",
-            e, "tt", s->o.config, s->o.build);
+        r = db_run(s, SLOT_ONE,
+            "UPDATE run SET config = ?, build = ?, numerics_id = ?, training_id = ?,"
+            " state = 'running', why = ''",
+            e, "ttht", s->o.config, s->o.build, &s->o.numerics_id, s->o.training_id);
     /* Nobody is here yet; who comes back says Hello. */
     if (r == 0)
         r = db_exec(s, "UPDATE workers SET state = 'lost' WHERE state = 'up'", e);
+    if (r == 0 && was.numerics)
+        r = add_event(s, "alarm", "run.numerics", was.numerics, e);
     if (r == 0)
-        r = db_run(s, SLOT_ONE,
-            "INSERT INTO events (at_ms, level, kind, message) VALUES (?, 'info', 'run.resumed', ?)",
-            e, "it", s->now_ms, unclean ? "after a kill or a crash" : "after a clean stop");
+        r = add_event(s, "info", "run.resumed",
+            was.unclean ? "after a kill or a crash" : "after a clean stop", e);
     return r;
 }
 

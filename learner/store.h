@@ -38,6 +38,7 @@ struct store_options { /* everything is copied but the tokenizer */
     uint64_t seed;
     const char *config, *build, *model_config, *training_id;
     struct hash numerics_id;
+    bool accept_numerics;              /* another numerics id than the run's becomes the run's */
     const struct tokenizer *tokenizer; /* borrowed */
     const struct store_stage *stages;
     size_t stage_count;

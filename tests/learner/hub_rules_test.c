@@ -295,6 +295,30 @@ static void test_lease_expires_and_is_fenced(void **state)
     assert_int_equal(rig_submit(r, &b, &stolen, "right"), SUBMIT_OK);
 }
 
+/* A worker that died while its poll was parked does not keep the job for the whole of a long lease;
+ * one that has listed the lease once does. */
+static void test_an_unconfirmed_lease_is_short(void **state)
+{
+    struct rig *r = *state;
+    struct rig_worker a, b;
+    r->options.lease_ms = 600000;
+    rig_reload(r);
+    rig_hello(r, &a, ROLE_ACTOR, "a");
+    rig_hello(r, &b, ROLE_ACTOR, "b");
+    assert_null(rig_poll(r, &a, 1, NULL, 0));
+    assert_null(rig_poll(r, &b, 1, NULL, 0));
+    rig_plan(r, 1, 0, 2);
+    assert_int_equal(hub_counts(r->hub).leases, 2);
+    uint64_t held = 2; /* b's: polls are answered in the order of their coming */
+    struct msg beat = {.type = MSG_HEARTBEAT};
+    beat.heartbeat = (struct msg_heartbeat){.leases = &held, .lease_count = 1};
+    assert_int_equal(rig_send(r, &b, &beat)->heartbeat_reply.revoked_count, 0);
+    rig_tick(r, HUB_LOST_MS);
+    assert_int_equal(hub_counts(r->hub).leases, 1);
+    rig_tick(r, 500000);
+    assert_int_equal(hub_counts(r->hub).leases, 1);
+}
+
 static void test_heartbeats_extend_and_revoke(void **state)
 {
     struct rig *r = *state;
@@ -915,6 +939,7 @@ int main(void)
         RULE(test_parked_polls_share_new_work),
         RULE(test_poll_times_out),
         RULE(test_lease_expires_and_is_fenced),
+        RULE(test_an_unconfirmed_lease_is_short),
         RULE(test_heartbeats_extend_and_revoke),
         RULE(test_a_stall_gives_the_deadlines_back),
         RULE(test_silent_worker_is_lost_and_comes_back),

@@ -235,18 +235,17 @@ static void test_identity_is_checked(void **state)
                                     other_kind[] = {{"zero", "sft", 0}},
                                     more[] = {{"zero", "grpo", 0}, {"two", "grpo", 1}},
                                     longer[] = {{"zero", "grpo", 9}};
-    struct store_options good = fake_store_options(&r->run, dir), o[8];
+    struct store_options good = fake_store_options(&r->run, dir), o[7];
     for (size_t i = 0; i < ARRAY_LEN(o); i++)
         o[i] = good;
     o[0].name = "other";
     o[1].seed++;
     o[2].model_config = "{}";
-    o[3].training_id = "elsewhere";
-    o[4].numerics_id.b[3] ^= 1;
-    o[5].stages = other_name;
-    o[6].stages = other_kind;
-    o[7].stages = more;
-    o[7].stage_count = 2;
+    o[3].numerics_id.b[3] ^= 1;
+    o[4].stages = other_name;
+    o[5].stages = other_kind;
+    o[6].stages = more;
+    o[6].stage_count = 2;
     for (size_t i = 0; i < ARRAY_LEN(o); i++) {
         assert_int_equal(reopen(r, dir, &o[i], &e), ERR_CONFIG);
         assert_non_null(strstr(e.msg, "now it would be"));
@@ -255,6 +254,10 @@ static void test_identity_is_checked(void **state)
     assert_int_equal(reopen(r, dir, &good, &e), 0);
     ASSERT_QUERY(dir, "SELECT steps FROM stages", "9\n");
     ASSERT_QUERY(dir, "SELECT epoch FROM run", "2\n"); /* refused starts do not count */
+    o[3].accept_numerics = true;
+    assert_int_equal(reopen(r, dir, &o[3], &e), 0);
+    ASSERT_QUERY(dir, "SELECT count(*) FROM v_alarms WHERE kind = 'run.numerics'", "1\n");
+    assert_int_equal(reopen(r, dir, &o[3], &e), 0); /* it is the run's now */
     rig_close(r);
     assert_int_equal(file_remove_tree(dir, NULL), 0);
 }
