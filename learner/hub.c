@@ -60,10 +60,8 @@ void hub_group_scored(struct hub *h, struct group *g, struct batch *out)
 {
     assert(g->state == GROUP_SAMPLED && g->settled_count == g->n);
     batch_row(out, ROW_GROUP_SCORED)->group_scored = summarize(g);
-    if (g->awaited && --h->waiting_open == 0) {
-        h->waiting = false;
+    if (g->awaited && --h->waiting_open == 0)
         batch_out(out, OUT_SCORED);
-    }
     idmap_take(&h->groups, g->id);
     group_free(g);
 }
@@ -226,6 +224,8 @@ static void stop(struct hub *h, const struct hub_event *ev, struct batch *out)
     h->draining = ev->stop.drain;
     batch_row(out, ROW_RUN_STATE)->run_state =
         (struct row_run_state){batch_strdup(out, ev->stop.state), batch_strdup(out, ev->stop.why)};
+    batch_event(out, strcmp(ev->stop.state, "failed") == 0 ? EVENT_ALARM : EVENT_INFO, "run.ended",
+        "", "%s%s%s", ev->stop.state, ev->stop.why[0] ? ": " : "", ev->stop.why);
     if (!h->draining)
         hub_refuse_parked(h, out); /* the learner comes back: they ask again until it does */
 }

@@ -249,27 +249,37 @@ void plan_commit(struct hub *h, const struct hub_event *ev, struct batch *out)
     o->committed.count = c->plan_count;
 }
 
-void plan_wait(struct hub *h, const struct hub_event *ev, struct batch *out)
+static const char *check_wait(
+    const struct hub *h, const struct hub_event *ev, char *text, size_t text_bytes)
 {
-    h->waiting_open = 0;
-    size_t at = 0;
-    for (struct group *g = idmap_next(&h->groups, &at); g; g = idmap_next(&h->groups, &at))
-        g->awaited = false;
     for (size_t i = 0; i < ev->wait.count; i++) {
         uint64_t id = ev->wait.groups[i];
-        struct group *g = hub_group(h, id);
         if (id == 0 || id > h->last_group) {
-            char text[LIMIT_TEXT];
-            (void)snprintf(text, sizeof(text), "group %ju was never planned", (uintmax_t)id);
-            fail(out, text);
-            return;
+            (void)snprintf(text, text_bytes, "group %ju was never planned", (uintmax_t)id);
+            return text;
         }
+    }
+    return NULL;
+}
+
+void plan_wait(struct hub *h, const struct hub_event *ev, struct batch *out)
+{
+    char text[LIMIT_TEXT];
+    size_t at = 0;
+    h->waiting_open = 0;
+    for (struct group *g = idmap_next(&h->groups, &at); g; g = idmap_next(&h->groups, &at))
+        g->awaited = false;
+    if (check_wait(h, ev, text, sizeof(text))) {
+        fail(out, text);
+        return;
+    }
+    for (size_t i = 0; i < ev->wait.count; i++) {
+        struct group *g = hub_group(h, ev->wait.groups[i]); /* NULL: scored already */
         if (g && !g->awaited) {
             g->awaited = true;
             h->waiting_open++;
         }
     }
-    h->waiting = h->waiting_open > 0;
-    if (!h->waiting)
+    if (h->waiting_open == 0)
         batch_out(out, OUT_SCORED);
 }

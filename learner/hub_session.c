@@ -219,6 +219,8 @@ static void hello(struct hub *h, const struct request *r, struct batch *out)
             .role = r->frame->role,
             .has_numerics = m->has_numerics,
             .numerics_id = m->numerics_id};
+    batch_event(out, EVENT_INFO, "worker.joined", m->name, "%s on %s, %u slots",
+        r->frame->role == ROLE_ACTOR ? "actor" : "reward server", m->host, m->slots);
     welcome(h, r, s, out);
 }
 
@@ -228,6 +230,7 @@ static void bye(struct hub *h, const struct request *r, struct batch *out)
     while (s->worker->lease_count)
         lease_end(h, s->worker->leases[0], LEASE_RELEASED, NULL, out);
     (void)hub_reply(r, MSG_BYE, out);
+    batch_event(out, EVENT_INFO, "worker.left", s->worker->name, "it said goodbye");
     hub_session_drop(h, s, WORKER_GONE, out);
 }
 

@@ -49,9 +49,8 @@ struct worker { /* by name; outlives its sessions */
 
 struct lease { /* live */
     uint64_t id;
-    struct job *job;            /* borrowed */
-    struct worker *worker;      /* borrowed */
-    uint64_t session, sequence; /* of the poll that it answered; 0 after a restart */
+    struct job *job;       /* borrowed */
+    struct worker *worker; /* borrowed */
     uint64_t deadline_ms;
 };
 
@@ -105,8 +104,7 @@ struct hub {
     struct ended *ended; /* owned ring: LEASES_REMEMBERED at most; slot = id modulo its size */
     size_t ended_cap;
 
-    bool waiting;        /* the stage thread waits ... */
-    size_t waiting_open; /* ... for so many groups still */
+    size_t waiting_open; /* groups that the stage thread waits for still */
 };
 
 /* ---- hub.c ---- */

@@ -146,12 +146,8 @@ static void lease_grant(
     assert(!j->lease && w->lease_count < LIMIT_LEASES_PER_WORKER);
     ready_remove(h, j);
     struct lease *l = mem_alloc(sizeof(*l));
-    *l = (struct lease){.id = ++h->last_lease,
-        .job = j,
-        .worker = w,
-        .session = s->id,
-        .sequence = s->poll_sequence,
-        .deadline_ms = first_deadline(h, now_ms)};
+    *l = (struct lease){
+        .id = ++h->last_lease, .job = j, .worker = w, .deadline_ms = first_deadline(h, now_ms)};
     j->lease = l;
     j->attempts++;
     w->leases[w->lease_count++] = l;
@@ -339,16 +335,14 @@ static bool is_listed(const struct msg_poll *p, uint64_t lease)
     return false;
 }
 
-/* A lease that the worker must have seen and does not list is not being worked on. "Must have
- * seen": it was granted to an earlier poll of this session, whose answer the worker had before it
- * asked again, or in a session before this one. */
+/* A lease that the worker does not list in a later poll than the one that was granted it is not
+ * being worked on: it had the answer before it asked again, or the process that had it is gone. */
 static void end_unlisted(struct hub *h, const struct request *r, struct batch *out)
 {
     struct worker *w = r->session->worker;
-    for (uint32_t i = w->lease_count; i-- > 0;) {
-        struct lease *l = w->leases[i];
-        bool seen = l->session != r->session->id || l->sequence < r->frame->sequence;
-        if (seen && !is_listed(&r->msg->poll, l->id))
+    for (uint32_t n = w->lease_count; n-- > 0;) {
+        struct lease *l = w->leases[n];
+        if (!is_listed(&r->msg->poll, l->id))
             lease_end(h, l, LEASE_LOST, NULL, out);
     }
 }

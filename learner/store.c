@@ -40,6 +40,14 @@ static void free_options(struct store *s)
 
 /* ---- a new run ---- */
 
+static int add_event(
+    struct store *s, const char *level, const char *kind, const char *message, struct err *e)
+{
+    return db_run(s, SLOT_ONE,
+        "INSERT INTO events (at_ms, level, kind, message) VALUES (?, ?, ?, ?)", e, "ittt",
+        s->now_ms, level, kind, message);
+}
+
 static struct hash tokenizer_hash(const struct store *s)
 {
     const struct buf *json = tokenizer_json(s->o.tokenizer);
@@ -60,7 +68,7 @@ static int create_run(struct store *s, struct err *e)
             "INSERT INTO stages (stage, name, kind, steps, state) VALUES (?, ?, ?, ?, 'waiting')",
             e, "itti", (int64_t)i, s->o.stages[i].name, s->o.stages[i].kind,
             (int64_t)s->o.stages[i].steps);
-    return r;
+    return r ? r : add_event(s, "info", "run.created", s->o.build, e);
 }
 
 /* ---- an old run ---- */
@@ -164,14 +172,6 @@ static int quick_check(struct store *s, struct err *e)
                 : err_set(e, ERR_DATA, "'%s' is damaged: %s", s->db_path, db_text(s, SLOT_ONE, 0));
     db_reset(s, SLOT_ONE);
     return r;
-}
-
-static int add_event(
-    struct store *s, const char *level, const char *kind, const char *message, struct err *e)
-{
-    return db_run(s, SLOT_ONE,
-        "INSERT INTO events (at_ms, level, kind, message) VALUES (?, ?, ?, ?)", e, "ittt",
-        s->now_ms, level, kind, message);
 }
 
 static int resume_run(struct store *s, struct err *e)

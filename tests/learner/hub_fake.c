@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <uv.h>
 
 #include "common/base/clock.h"
@@ -172,11 +173,17 @@ static int write_version(
     CLEANUP_FREE char *whole = mem_printf("%s/%s", run_dir, path);
     CLEANUP_BUF struct buf data = {0};
     struct rng rng = rng_stream((struct rng_key){.seed = seed, .ordinal = version});
-    for (int i = 0; i < 200000; i++)
+    for (int i = 0; i < 20000; i++)
         buf_put_u64(&data, rng_next(&rng));
     int r = file_mkdirs(dir, 0755, e);
     if (r == 0)
         r = file_write_atomic(whole, data.data, data.len, e);
+    for (int i = 0; i < 1000 && r == ERR_RETRY; i++) { /* disk full: as the publisher does */
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        r = file_mkdirs(dir, 0755, e);
+        if (r == 0)
+            r = file_write_atomic(whole, data.data, data.len, e);
+    }
     *ret = (struct commit_version){.version = version,
         .updates = (uint32_t)version - 1,
         .digest = hash_of(data.data, data.len),

@@ -172,6 +172,11 @@ static void test_repeat_gets_the_same_grant(void **state)
     m = rig_poll(r, &a, 1, &second, 1);
     assert_int_equal(m->grant.sample_count, 1);
     assert_int_equal(m->grant.sample[0].group, 1); /* ready again, and first in order */
+    for (size_t i = 0; i < r->last.row_count; i++) {
+        const struct row *row = &r->last.rows[i];
+        if (row->kind == ROW_JOB_STATE && row->job_state.state == JOB_LEASED)
+            assert_int_equal(row->job_state.attempts, 2);
+    }
     assert_int_equal(hub_counts(r->hub).leases, 2);
     /* An older poll that comes late is not answered and ends nothing. */
     a.sequence -= 2;
@@ -840,8 +845,10 @@ static void test_waiting_for_groups(void **state)
     const uint64_t one[] = {1, 1}, unknown[] = {1, 2}, zero[] = {0};
     start_grading(r, &g);
     assert_true(wait_answers(r, NULL, 0, OUT_SCORED));
-    assert_true(wait_answers(r, unknown, 2, OUT_FAILED));
+    assert_false(wait_answers(r, one, 2, OUT_SCORED));
     assert_true(wait_answers(r, zero, 1, OUT_FAILED));
+    assert_true(wait_answers(r, unknown, 2, OUT_FAILED)); /* ... and group 1 is not awaited by it */
+    assert_int_equal(r->last.out_count, 1);
     assert_false(wait_answers(r, one, 2, OUT_SCORED));
     struct msg m = rig_scores(r, &g.lease, NULL, 0);
     rig_submit(r, &g.judge, &m, "s");

@@ -7,9 +7,14 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -79,11 +84,110 @@ static void test_same_tables_for_any_crowd(void **state)
     free(first);
 }
 
+/* ---- disk full ---- */
+
+struct filler {
+    const char *path;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    bool end;
+};
+
+static bool is_over(struct filler *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool end = f->end;
+    pthread_mutex_unlock(&f->lock);
+    return end;
+}
+
+/* Fills the disk to the last byte, leaves it so for a while, frees it, again and again. */
+static void *filler_main(void *arg)
+{
+    struct filler *f = arg;
+    static char block[4096];
+    while (!is_over(f)) {
+        int fd = open(f->path, O_RDWR | O_CREAT, 0600);
+        for (int i = 0; i < 30; i++) {
+            while (write(fd, block, sizeof(block)) > 0) {}
+            (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        }
+        close(fd);
+        (void)unlink(f->path);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    }
+    return NULL;
+}
+
+/* In a child with a mount of its own: a run on a disk that is full most of the time. */
+static int run_on_small_disk(const char *dir, const char *tables_path)
+{
+    CLEANUP_FREE char *run_dir = mem_printf("%s/run", dir);
+    CLEANUP_FREE char *filler_path = mem_printf("%s/filler", dir);
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("tmpfs", dir, "tmpfs", 0, "size=4m"))
+        return 77;
+    struct fake_run f;
+    struct err e = {0};
+    struct fake_worker *workers[16];
+    struct filler filler = {.path = filler_path, .lock = PTHREAD_MUTEX_INITIALIZER};
+    fake_run_init(&f, 42, STEPS);
+    if (file_mkdirs(run_dir, 0755, &e))
+        return 1;
+    size_t n = start_crowd(&f, run_dir, &(struct crowd){2, 1, 0, 0, 9}, workers);
+    (void)pthread_create(&filler.thread, NULL, filler_main, &filler);
+    int r = ERR_RETRY;
+    while (r == ERR_RETRY) /* a start on a full disk fails, and says so */
+        r = fake_learner(&f, run_dir, &e);
+    if (r)
+        (void)fprintf(stderr, "learner: %s\n", e.msg);
+    pthread_mutex_lock(&filler.lock);
+    filler.end = true;
+    pthread_mutex_unlock(&filler.lock);
+    (void)pthread_join(filler.thread, NULL);
+    for (size_t i = 0; i < n; i++)
+        (void)fake_worker_join(workers[i], true);
+    CLEANUP_FREE char *tables = fake_tables(run_dir);
+    if (r == 0)
+        r = file_write_atomic(tables_path, tables, strlen(tables), &e);
+    fake_run_done(&f);
+    return r ? 2 : 0;
+}
+
+static void test_disk_full_again_and_again(void **state)
+{
+    (void)state;
+    CLEANUP_FREE char *dir = fake_dir();
+    CLEANUP_FREE char *mount_dir = mem_printf("%s/disk", dir);
+    CLEANUP_FREE char *tables_path = mem_printf("%s/tables", dir);
+    CLEANUP_BUF struct buf tables = {0};
+    struct err e = {0};
+    assert_int_equal(file_mkdirs(mount_dir, 0755, &e), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(run_on_small_disk(mount_dir, tables_path));
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        assert_int_equal(file_remove_tree(dir, &e), 0);
+        print_message("skip: cannot mount a small tmpfs here\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(file_read(tables_path, 1 << 24, &tables, &e), 0);
+    char *expected = run_with(&(struct crowd){1, 1, 0, 0, 1});
+    assert_string_equal((const char *)tables.data, expected);
+    free(expected);
+    assert_int_equal(file_remove_tree(dir, &e), 0);
+}
+
 int main(void)
 {
     log_setup(getenv("V") ? LOG_DEBUG : LOG_ERROR, "");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_tables_for_any_crowd),
+        cmocka_unit_test(test_disk_full_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
