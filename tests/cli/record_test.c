@@ -37,7 +37,8 @@ static int parse(const struct buf *b, uint64_t group, uint32_t n, struct err *e)
     int r = record_parse(b->data, b->len, group, n, a, c, e);
     if (r == 0) {
         size_t at = 0;
-        for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(n, N); /* no other count may be accepted */
+        for (uint32_t i = 0; i < N; i++) {
             assert_int_equal(c[i].len, lengths[i]);
             if (c[i].len > 0) {
                 assert_memory_equal(c[i].tokens, tokens + at, 4 * c[i].len);
