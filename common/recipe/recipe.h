@@ -1,9 +1,10 @@
 /* recipe.h: a run file: its option table and its typed form.
  *
- * One table gives parsing, bounds, defaults, class (identity, live, extend), help and the sample file.
- * recipe_make turns a checked configuration into plain structs and checks what spans options (names that
- * refer to each other, products that overflow, schedules that need a fixed number of steps). Strings are
- * borrowed from the config, which must outlive the recipe. Immutable; any thread.
+ * One table gives parsing, bounds, defaults, class (identity, live, extend), help and the sample
+ * file. recipe_make turns a checked configuration into plain structs and checks what spans options
+ * (names that refer to each other, products that overflow, schedules that need a fixed number of
+ * steps). Strings are borrowed from the config, which must outlive the recipe. Immutable; any
+ * thread.
  */
 #ifndef COHORT_RECIPE_H
 #define COHORT_RECIPE_H
@@ -38,9 +39,9 @@ struct recipe_data {
 };
 
 struct recipe_reward {
-    struct scorer_spec spec;  /* params_json owned by the recipe */
+    struct scorer_spec spec; /* params_json owned by the recipe */
     double weight;
-    bool primary;             /* its verdict is the completion's; exactly one is */
+    bool primary; /* its verdict is the completion's; exactly one is */
 };
 
 enum stage_kind { STAGE_PRETRAIN, STAGE_GRPO };
@@ -64,15 +65,16 @@ struct recipe_loss {
     enum kl_kind kl;
     uint32_t reference_every; /* updates; 0: the stage's start stays the reference */
     double entropy_coef;
-    bool keep_tied;     /* tied groups stay in the batch (advantage 0) */
+    bool keep_tied;      /* tied groups stay in the batch (advantage 0) */
     bool mask_truncated; /* truncated completions out of the loss */
 };
 
 struct recipe_eval {
-    int data;          /* index into recipe.data, -1: no evaluation */
-    uint32_t tasks;    /* first so many rows */
-    uint32_t samples;  /* sampled completions per task at the sampling temperature; greedy adds one */
-    uint32_t every;    /* steps; 0: only before and after the stage */
+    int data;       /* index into recipe.data, -1: no evaluation */
+    uint32_t tasks; /* first so many rows */
+    uint32_t
+        samples;    /* sampled completions per task at the sampling temperature; greedy adds one */
+    uint32_t every; /* steps; 0: only before and after the stage */
     bool before;
 };
 
@@ -105,7 +107,8 @@ struct recipe {
     const char *model_path;    /* "" : random initialisation of model */
     struct model_config model; /* vocab and eos are set by the tokenizer when random */
     const char *characters;    /* of the tokenizer made for a random model */
-    const char *format_reward; /* name of the reward whose mean is the share of well-formed answers, or "" */
+    const char *format_reward; /* name of the reward whose mean is the share of well-formed answers,
+                                  or "" */
     struct recipe_data data[RECIPE_DATA_MAX];
     size_t data_count;
     struct recipe_reward rewards[RECIPE_REWARDS_MAX];
@@ -115,8 +118,8 @@ struct recipe {
     size_t stage_count;
 
     /* live options */
-    unsigned learner_threads, learner_shards; /* shards are identity */
-    uint32_t micro_batch_tokens;              /* identity */
+    unsigned learner_threads, learner_shards;    /* shards are identity */
+    uint32_t micro_batch_tokens;                 /* identity */
     uint32_t checkpoint_every, keep_checkpoints; /* updates; count */
     uint32_t lease_ms;
     const char *isa;
