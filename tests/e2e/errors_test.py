@@ -43,7 +43,7 @@ def bad_configuration(directory, rng):
     refuse("kind = grpo", "kind = gpro", "gpro", "grpo")
     refuse("group = 6", "group = 1", "group")
     refused(cohort("run", os.path.join(directory, "missing.conf")), 3, "missing.conf")
-    refused(cohort("run", TINY, "--run", run_dir, "--set", "nonsense"), 3, "nonsense")
+    refused(cohort("run", TINY, "--run", run_dir, "--set", "nonsense"), 2, "nonsense", "SECTION.KEY=VALUE")
     refused(cohort("run", TINY, "--no-such-option"), 2, "no-such-option")
     refused(cohort("nonsense"), 2, "nonsense")
     check(not os.path.exists(os.path.join(run_dir, "run.db")), "a refused configuration has made a run")
@@ -117,7 +117,7 @@ def second_learner(directory, rng):
     try:
         d.start_all()
         wait_for(lambda: os.path.exists(f"{d.run_dir}/address"), "the learner's address")
-        refused(run(d.command("learner")), 1, d.run_dir, "lock")
+        refused(run(d.command("learner")), 1, d.run_dir, "another learner")
         d.finish()
     finally:
         d.stop()
