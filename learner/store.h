@@ -22,8 +22,8 @@
 enum {
     STORE_APPLICATION_ID = 0x436f4852, /* "CoHR": file(1) and sqlite3 tell whose database it is */
     STORE_WAL_ALARM_MIB = 256,         /* a reader that holds an old snapshot lets the WAL grow */
-    STORE_WAL_KEEP_MIB = 64,           /* what a checkpoint leaves of the file */
-    STORE_CHECKPOINT_PAGES = 2000,     /* of the WAL, between automatic checkpoints */
+    STORE_WAL_KEEP_MIB = 16,           /* what a checkpoint leaves of the file */
+    STORE_CHECKPOINT_PAGES = 1000,     /* of the WAL, between automatic checkpoints */
     STORE_BUSY_MS = 2000,              /* somebody else holds a lock */
 };
 

@@ -20,7 +20,7 @@
 #include "common/base/log.h"
 #include "hub_fake.h"
 
-enum { STEPS = 3, ACTORS = 2, REWARDS = 1, RESTARTS_MAX = 40 };
+enum { STEPS = 30, ACTORS = 2, REWARDS = 1, RESTARTS_MAX = 40 };
 
 extern char **environ;
 
@@ -145,7 +145,7 @@ static void test_kill_at_every_fault_point(void **state)
     (void)state;
     static const enum fault_site sites[] = {FAULT_SEGMENT_APPEND, FAULT_SEGMENT_APPENDED,
         FAULT_SEGMENT_SYNCED, FAULT_STORE_COMMIT, FAULT_STORE_COMMITTED, FAULT_REPLY_SENT};
-    static const unsigned visits[] = {1, 2, 5};
+    static const unsigned visits[] = {1, 4};
     for (size_t i = 0; i < ARRAY_LEN(sites); i++) {
         char text[ARRAY_LEN(visits)][64];
         struct death deaths[ARRAY_LEN(visits)];
@@ -187,7 +187,7 @@ static void test_kill_at_random_moments(void **state)
     struct death deaths[10];
     unsigned killed;
     for (size_t i = 0; i < ARRAY_LEN(deaths); i++)
-        deaths[i] = (struct death){"", 20 + (unsigned)rng_below(&rng, 150)};
+        deaths[i] = (struct death){"", 15 + (unsigned)rng_below(&rng, 80)};
     char *tables = run_with(deaths, ARRAY_LEN(deaths), &killed);
     print_message("seed %ju: killed %u times\n", (uintmax_t)seed, killed);
     assert_string_equal(reference, tables);

@@ -263,3 +263,14 @@ uint32_t rig_sample_all(struct rig *r, struct rig_worker *actor)
         assert_int_equal(rig_submit(r, actor, &m, payload), SUBMIT_OK);
     }
 }
+
+void rig_start_grading(struct rig *r, struct rig_grading *g)
+{
+    rig_plan(r, 1, 0, 1);
+    rig_hello(r, &g->actor, ROLE_ACTOR, "a");
+    rig_hello(r, &g->judge, ROLE_REWARD, "r");
+    assert_int_equal(rig_sample_all(r, &g->actor), 1);
+    const struct msg *m = rig_poll(r, &g->judge, 1, NULL, 0);
+    assert_int_equal(m->grant.grade_count, 1);
+    g->lease = m->grant.grade[0];
+}

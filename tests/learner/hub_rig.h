@@ -62,6 +62,13 @@ struct msg rig_scores(
 enum submit_status rig_submit(
     struct rig *r, struct rig_worker *w, const struct msg *m, const char *payload);
 
+/* An actor that has sampled the only group, and a reward server that holds its grade job. */
+struct rig_grading {
+    struct rig_worker actor, judge;
+    struct grade_lease lease;
+};
+void rig_start_grading(struct rig *r, struct rig_grading *g);
+
 /* Samples group by group until no sample job is left. Returns how many. */
 uint32_t rig_sample_all(struct rig *r, struct rig_worker *actor);
 
