@@ -111,9 +111,9 @@ void hub_refuse_parked(struct hub *h, struct batch *out);
 uint64_t hub_next_session(const struct hub *h);
 uint64_t hub_commits(const struct hub *h); /* of the stage thread so far */
 
-/* NULL when the sender of f may read this blob, else why not. */
-const char *hub_blob_refusal(
-    const struct hub *h, const struct frame *f, const struct msg_get_blob *g);
+/* 0 when the sender of f may read this blob, else the code to answer with and why. */
+int hub_blob_refusal(
+    const struct hub *h, const struct frame *f, const struct msg_get_blob *g, const char **ret_why);
 
 /* What must survive a restart, as text: equal before and after one. For tests. */
 void hub_print(const struct hub *h, struct buf *out);

@@ -305,16 +305,9 @@ void hub_message(struct hub *h, const struct hub_event *ev, uint64_t now_ms, str
 
 /* ---- blobs ---- */
 
-const char *hub_blob_refusal(
-    const struct hub *h, const struct frame *f, const struct msg_get_blob *g)
+/* NULL when the lease authorises the blob. */
+static const char *lease_refusal(const struct lease *l, bool actor, const struct msg_get_blob *g)
 {
-    const struct session *s = idmap_get(&h->sessions_by_id, f->session);
-    if (!s || s->worker->role != (enum frame_role)f->role)
-        return "unknown session";
-    bool actor = f->role == ROLE_ACTOR;
-    if (g->kind == BLOB_MODEL_CONFIG)
-        return actor ? NULL : "the model is for actors";
-    const struct lease *l = lease_of(h, g->lease, s->worker);
     if (!l)
         return "no live lease of this worker";
     if (g->kind == BLOB_GRADE_INPUT)
@@ -322,4 +315,20 @@ const char *hub_blob_refusal(
     if (g->kind == BLOB_WEIGHTS || g->kind == BLOB_WEIGHTS_MANIFEST)
         return actor && l->job->group->version == g->id ? NULL : "the lease is not on this version";
     return "unknown kind of blob";
+}
+
+int hub_blob_refusal(
+    const struct hub *h, const struct frame *f, const struct msg_get_blob *g, const char **ret_why)
+{
+    const struct session *s = idmap_get(&h->sessions_by_id, f->session);
+    bool actor = f->role == ROLE_ACTOR;
+    if (!s || s->worker->role != (enum frame_role)f->role) {
+        *ret_why = "unknown session";
+        return NACK_UNKNOWN_SESSION;
+    }
+    if (g->kind == BLOB_MODEL_CONFIG)
+        *ret_why = actor ? NULL : "the model is for actors";
+    else
+        *ret_why = lease_refusal(lease_of(h, g->lease, s->worker), actor, g);
+    return *ret_why ? NACK_NOT_FOUND : 0;
 }

@@ -255,12 +255,11 @@ static void await_version(struct service *s, const struct hub_peer *peer, const 
 void work_bulk(struct service *s, const struct hub_peer *peer, const struct frame *f,
     const struct msg_get_blob *g)
 {
-    const char *refusal = hub_blob_refusal(s->hub, f, g);
+    const char *why = NULL;
+    int refusal = hub_blob_refusal(s->hub, f, g, &why);
     bool weights = g->kind == BLOB_WEIGHTS || g->kind == BLOB_WEIGHTS_MANIFEST;
     if (refusal)
-        server_nack(s->server, SERVER_BULK, peer, f,
-            strcmp(refusal, "unknown session") == 0 ? NACK_UNKNOWN_SESSION : NACK_NOT_FOUND,
-            refusal);
+        server_nack(s->server, SERVER_BULK, peer, f, (enum nack_code)refusal, why);
     else if (weights && !blobs_has_version(s->blobs, g->id))
         await_version(s, peer, f, g);
     else

@@ -160,6 +160,19 @@ static int load_jobs(struct store *s, struct snapshot *ret, struct err *e)
     return r;
 }
 
+static bool is_open_job(const struct snapshot *s, uint64_t id)
+{
+    size_t low = 0, high = s->job_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (s->jobs[mid].id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < s->job_count && s->jobs[low].id == id;
+}
+
 static int load_leases(struct store *s, struct snapshot *ret, struct err *e)
 {
     static const char *const outcomes[] = {
@@ -178,6 +191,9 @@ static int load_leases(struct store *s, struct snapshot *ret, struct err *e)
             .job = (uint64_t)db_int(s, SLOT_ONE, 1),
             .worker = arena_strdup(ret->arena, db_text(s, SLOT_ONE, 2)),
             .outcome = (enum lease_outcome)outcome};
+        if (r == 0 && outcome == LEASE_LIVE && !is_open_job(ret, l.job))
+            r = err_set(e, ERR_DATA, "'%s': live lease %ju of job %ju, which is done", s->db_path,
+                (uintmax_t)l.id, (uintmax_t)l.job);
         (void)db_hash(s, SLOT_ONE, 4, &l.result); /* NULL of one that was not submitted: zeros */
         PUSH(&leases, l);
     }

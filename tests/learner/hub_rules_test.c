@@ -487,7 +487,8 @@ static bool may_read(
 {
     struct frame f = {.role = (uint8_t)w->role, .session = w->session};
     struct msg_get_blob g = {.kind = kind, .id = id, .lease = lease};
-    return hub_blob_refusal(r->hub, &f, &g) == NULL;
+    const char *why = NULL;
+    return hub_blob_refusal(r->hub, &f, &g, &why) == 0;
 }
 
 static void test_who_may_read_which_blob(void **state)

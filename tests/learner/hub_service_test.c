@@ -18,6 +18,7 @@
 
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/net/bus.h"
 #include "hub_fake.h"
 
 enum { STEPS = 4 };
@@ -81,6 +82,137 @@ static void test_same_tables_for_any_crowd(void **state)
         free(other);
     }
     free(first);
+}
+
+/* ---- hostile peers ---- */
+
+/* Sends frames with a right header and a wrong payload, of every type and role, to one of the
+ * sockets: each must be answered by a Nack, and nothing else may come of it. */
+struct hostile {
+    const char *run_dir, *socket;
+    uint64_t seed;
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    struct bus_client *client;
+    struct rng rng;
+    unsigned sent, answers, left;
+};
+
+static void attack(struct hostile *h);
+
+static void on_answer(void *arg, const struct frame *reply)
+{
+    struct hostile *h = arg;
+    if (reply) {
+        assert_int_equal(reply->type, MSG_NACK);
+        h->answers++;
+    }
+    attack(h);
+}
+
+static void attack(struct hostile *h)
+{
+    uint8_t payload[200];
+    if (h->left-- == 0) {
+        uv_stop(&h->loop);
+        return;
+    }
+    size_t n = rng_below(&h->rng, sizeof(payload));
+    for (size_t i = 0; i < n; i++)
+        payload[i] = (uint8_t)rng_next(&h->rng);
+    struct frame f = {.type = (uint16_t)(1 + rng_below(&h->rng, MSG_TYPE_COUNT - 1)),
+        .role = (uint8_t)(ROLE_ACTOR + rng_below(&h->rng, 2)),
+        .epoch = 1,
+        .session = (1ull << 32) + rng_below(&h->rng, 8),
+        .sequence = rng_next(&h->rng),
+        .payload = payload,
+        .payload_bytes = (uint32_t)n};
+    if (f.type == MSG_BYE || f.type == MSG_RELEASED)
+        f.type = MSG_POLL; /* an empty one is valid: it could end a worker's session */
+    h->sent++;
+    (void)bus_client_request(h->client, &f, 200, 0, on_answer, h);
+}
+
+static void look_for_address(uv_timer_t *timer)
+{
+    struct hostile *h = timer->data;
+    CLEANUP_FREE char *path = mem_printf("%s/address", h->run_dir);
+    CLEANUP_BUF struct buf text = {0};
+    if (file_read(path, 4096, &text, NULL) || !text.len)
+        return;
+    CLEANUP_FREE char *address =
+        mem_printf("%.*s/%s", (int)text.len - 1, (char *)text.data, h->socket);
+    (void)uv_timer_stop(timer);
+    assert_int_equal(bus_client_open(&h->loop, address, &h->client, NULL), 0);
+    attack(h);
+}
+
+static void *hostile_main(void *arg)
+{
+    struct hostile *h = arg;
+    h->rng = rng_stream((struct rng_key){.seed = h->seed, .domain = RNG_USER});
+    h->left = 400;
+    (void)uv_loop_init(&h->loop);
+    (void)uv_timer_init(&h->loop, &h->timer);
+    h->timer.data = h;
+    (void)uv_timer_start(&h->timer, look_for_address, 1, 1);
+    (void)uv_run(&h->loop, UV_RUN_DEFAULT);
+    bus_client_close(h->client);
+    uv_close((uv_handle_t *)&h->timer, NULL);
+    while (uv_loop_alive(&h->loop))
+        (void)uv_run(&h->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&h->loop);
+    return NULL;
+}
+
+/* The workers start when the strangers have had their say, so that the run does not end before. */
+struct late_crowd {
+    pthread_t thread;
+    const struct fake_run *f;
+    const char *dir;
+    struct hostile *hostile;
+    struct fake_worker **workers;
+    size_t count;
+};
+
+static void *late_crowd_main(void *arg)
+{
+    struct late_crowd *c = arg;
+    for (size_t i = 0; i < 2; i++) {
+        (void)pthread_join(c->hostile[i].thread, NULL);
+        print_message("%s: %u frames, %u answered\n", c->hostile[i].socket, c->hostile[i].sent,
+            c->hostile[i].answers);
+    }
+    c->count = start_crowd(c->f, c->dir, &(struct crowd){1, 1, 0, 0, 1}, c->workers);
+    return NULL;
+}
+
+static void test_garbage_from_strangers(void **state)
+{
+    (void)state;
+    struct fake_run f;
+    struct err e = {0};
+    struct fake_worker *workers[16];
+    CLEANUP_FREE char *dir = fake_dir();
+    struct hostile hostile[] = {{.run_dir = dir, .socket = "ctl", .seed = 1},
+        {.run_dir = dir, .socket = "bulk", .seed = 2}};
+    char *expected = run_with(&(struct crowd){1, 1, 0, 0, 1});
+    fake_run_init(&f, 42, STEPS);
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++)
+        (void)pthread_create(&hostile[i].thread, NULL, hostile_main, &hostile[i]);
+    struct late_crowd late = {.f = &f, .dir = dir, .hostile = hostile, .workers = workers};
+    (void)pthread_create(&late.thread, NULL, late_crowd_main, &late);
+    assert_int_equal(fake_learner(&f, dir, &e), 0);
+    (void)pthread_join(late.thread, NULL);
+    for (size_t i = 0; i < late.count; i++)
+        assert_int_equal(fake_worker_join(workers[i], true), 0);
+    char *tables = fake_tables(dir);
+    assert_string_equal(tables, expected);
+    free(tables);
+    free(expected);
+    fake_run_done(&f);
+    assert_int_equal(file_remove_tree(dir, &e), 0);
 }
 
 /* ---- disk full ---- */
@@ -186,6 +318,7 @@ int main(void)
     log_setup(getenv("V") ? LOG_DEBUG : LOG_ERROR, "");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_tables_for_any_crowd),
+        cmocka_unit_test(test_garbage_from_strangers),
         cmocka_unit_test(test_disk_full_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
