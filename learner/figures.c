@@ -12,6 +12,7 @@ static void add_completion(const struct stored_completion *c, size_t rewards, st
 {
     f->completions++;
     f->tokens += c->len;
+    f->thinking += c->think_tokens > 0;
     f->think_tokens += c->think_tokens;
     f->truncated += c->stop == STOP_LENGTH;
     for (size_t i = 0; i < rewards; i++) {

@@ -12,8 +12,10 @@
 #include "learner/service.h"
 
 struct figures {
-    double completions, unscored, tokens, think_tokens,
-        truncated; /* truncated: stopped by max-tokens */
+    double completions, unscored, tokens;
+    double thinking,
+        think_tokens; /* completions with something between the think tags; tokens there */
+    double truncated; /* stopped by max-tokens */
     double scored, reward;
     double right, tokens_right, tokens_wrong;
     double component[RECIPE_REWARDS_MAX],

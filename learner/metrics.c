@@ -100,7 +100,7 @@ static void add_groups(struct metric_list *l, const struct recipe *recipe, const
     add_mean(l, METRIC_LENGTH, f->tokens, f->completions);
     add_mean(l, METRIC_LENGTH_RIGHT, f->tokens_right, f->right);
     add_mean(l, METRIC_LENGTH_WRONG, f->tokens_wrong, f->scored - f->right);
-    add_mean(l, METRIC_THINK_LENGTH, f->think_tokens, f->completions);
+    add_mean(l, METRIC_THINK_LENGTH, f->think_tokens, f->thinking);
     add_mean(l, METRIC_TRUNCATED, f->truncated, f->completions);
     metric_add(l, METRIC_SECONDS_SAMPLE, f->sample_us / 1e6);
 }
@@ -172,14 +172,14 @@ void metrics_of_eval(struct metric_list *l, const struct recipe *recipe,
             s.component_count[i] > 0 ? s.component[i] / s.component_count[i] : NAN);
     metric_add(l, METRIC_EVAL_FORMAT, format_mean(recipe, &s));
     add_mean(l, METRIC_EVAL_LENGTH, s.tokens, s.completions);
-    add_mean(l, METRIC_EVAL_THINK_LENGTH, s.think_tokens, s.completions);
+    add_mean(l, METRIC_EVAL_THINK_LENGTH, s.think_tokens, s.thinking);
     add_mean(l, METRIC_EVAL_TRUNCATED, s.truncated, s.completions);
     add_mean(l, METRIC_EVAL_UNSCORED, s.unscored, s.completions);
     add_mean(l, METRIC_EVAL_GREEDY, g.right, g.scored);
     add_interval(l, METRIC_EVAL_GREEDY_LOW, METRIC_EVAL_GREEDY_HIGH, &g);
     metric_add(l, METRIC_EVAL_GREEDY_FORMAT, format_mean(recipe, &g));
     add_mean(l, METRIC_EVAL_GREEDY_LENGTH, g.tokens, g.completions);
-    add_mean(l, METRIC_EVAL_GREEDY_THINK_LENGTH, g.think_tokens, g.completions);
+    add_mean(l, METRIC_EVAL_GREEDY_THINK_LENGTH, g.think_tokens, g.thinking);
     metric_add(l, METRIC_EVAL_TASKS, (double)(sampled->count > 0 ? sampled->count : greedy->count));
     if (sampled->count > 0)
         metric_add(l, METRIC_EVAL_VERSION, (double)sampled->groups[0].version);

@@ -39,7 +39,7 @@
     X(METRIC_LENGTH_WRONG, "length_wrong", "tokens", "sum of tokens",                              \
         "scored completions that do not pass", "the step's groups")                                \
     X(METRIC_THINK_LENGTH, "think_length", "tokens", "sum of tokens between the think tags",       \
-        "completions", "the step's groups")                                                        \
+        "completions that think", "the step's groups")                                             \
     X(METRIC_TRUNCATED, "truncated", "share", "completions stopped by max-tokens", "completions",  \
         "the step's groups")                                                                       \
     X(METRIC_ENTROPY, "entropy", "nats", "sum of the policy's entropy", "trained tokens",          \
@@ -94,7 +94,8 @@
     X(METRIC_EVAL_LENGTH, "eval/length", "tokens", "sum of tokens", "completions",                 \
         "held-out tasks, sampled")                                                                 \
     X(METRIC_EVAL_THINK_LENGTH, "eval/think_length", "tokens",                                     \
-        "sum of tokens between the think tags", "completions", "held-out tasks, sampled")          \
+        "sum of tokens between the think tags", "completions that think",                          \
+        "held-out tasks, sampled")                                                                 \
     X(METRIC_EVAL_TRUNCATED, "eval/truncated", "share", "completions stopped by max-tokens",       \
         "completions", "held-out tasks, sampled")                                                  \
     X(METRIC_EVAL_UNSCORED, "eval/unscored", "share", "completions without a reward",              \
@@ -110,7 +111,8 @@
     X(METRIC_EVAL_GREEDY_LENGTH, "eval/greedy_length", "tokens", "sum of tokens", "completions",   \
         "held-out tasks, greedy")                                                                  \
     X(METRIC_EVAL_GREEDY_THINK_LENGTH, "eval/greedy_think_length", "tokens",                       \
-        "sum of tokens between the think tags", "completions", "held-out tasks, greedy")           \
+        "sum of tokens between the think tags", "completions that think",                          \
+        "held-out tasks, greedy")                                                                  \
     X(METRIC_EVAL_TASKS, "eval/tasks", "tasks", "tasks evaluated", "-", "held-out tasks")          \
     X(METRIC_EVAL_VERSION, "eval/version", "version", "weights version evaluated", "-",            \
         "held-out tasks")                                                                          \

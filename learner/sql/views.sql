@@ -15,7 +15,8 @@ SELECT name, state, why, seed,
        epoch - 1 AS restarts
 FROM run;
 
--- What is the reward curve? One row per step of training; lengths and shares are over its completions.
+-- What is the reward curve? One row per step of training; lengths and shares are over its completions,
+-- think_tokens_mean over those that have something between the think tags.
 --   SELECT step, reward, pass_rate, tokens_mean FROM v_steps WHERE stage = 'zero';
 CREATE VIEW v_steps AS
 SELECT st.name AS stage, s.step, s.version, s.updates, s.groups,
@@ -30,7 +31,7 @@ SELECT st.name AS stage, s.step, s.version, s.updates, s.groups,
 FROM steps s JOIN stages st ON st.stage = s.stage
 LEFT JOIN (SELECT x.stage, x.step, avg(k.reward) AS reward, avg(k.verdict = 'pass') AS pass_rate,
                   avg(k.stop = 'length') AS truncated, avg(k.tokens) AS tokens_mean,
-                  avg(k.think_tokens) AS think_tokens_mean, sum(k.reward IS NULL) AS unscored
+                  avg(nullif(k.think_tokens, 0)) AS think_tokens_mean, sum(k.reward IS NULL) AS unscored
            FROM step_groups x JOIN completions k ON k.group_id = x.group_id
            GROUP BY x.stage, x.step) c ON c.stage = s.stage AND c.step = s.step;
 
@@ -107,7 +108,7 @@ FROM step_groups x JOIN stages st ON st.stage = x.stage GROUP BY x.stage, x.step
 CREATE VIEW v_evals AS
 SELECT st.name AS stage, g.step, g.mode, g.version, count(*) AS completions,
        avg(k.verdict = 'pass') AS pass_rate, avg(k.reward) AS reward, avg(k.tokens) AS tokens_mean,
-       avg(k.think_tokens) AS think_tokens_mean, avg(k.stop = 'length') AS truncated
+       avg(nullif(k.think_tokens, 0)) AS think_tokens_mean, avg(k.stop = 'length') AS truncated
 FROM groups g JOIN stages st ON st.stage = g.stage JOIN completions k ON k.group_id = g.id
 WHERE g.purpose = 'eval' AND g.state = 'scored'
 GROUP BY g.stage, g.step, g.mode, g.version;

@@ -28,7 +28,8 @@ def as_undisturbed(d, expected, what):
 
 def random_moments(directory, rng, victim):
     expected = reference(directory)
-    for i in range(int(os.environ.get("COHORT_TEST_KILLS", "10"))):
+    kills, landed = int(os.environ.get("COHORT_TEST_KILLS", "10")), 0
+    for i in range(kills):
         path = os.path.join(directory, f"{victim}-{i}")
         os.makedirs(path)
         d = Daemons(path, actors=2)
@@ -40,10 +41,12 @@ def random_moments(directory, rng, victim):
                 time.sleep(0.002)
             if d.children[victim].poll() is None:
                 d.kill(victim)
+                landed += 1
             d.finish()
             as_undisturbed(d, expected, f"{victim} killed after {delay:.3f} s")
         finally:
             d.stop()
+    check(landed >= kills / 2, f"{landed} of {kills} kills met a living {victim}")
 
 
 def kill_learner(directory, rng):

@@ -8,7 +8,7 @@ from e2e import Daemons, check, equal, main, must, rows, run, wait_for
 
 QUESTIONS = {
     "reward curve": "SELECT stage, step, reward, pass_rate FROM v_steps ORDER BY stage, step",
-    "groups without variance": "SELECT id, stage, step, reward_mean FROM v_groups WHERE tied = 1",
+    "groups without variance": "SELECT id, stage, step, reward FROM v_groups WHERE tied = 1",
     "completions of the hardest tasks": "SELECT c.text, c.reward FROM v_completions c JOIN (SELECT task, avg(reward) AS r "
                                         "FROM v_completions GROUP BY task ORDER BY r LIMIT 3) h ON h.task = c.task",
     "verdicts of a step and why": "SELECT verdict, reason, count(*) FROM v_verdicts WHERE stage = 'zero' AND step = 1 GROUP BY 1, 2",

@@ -94,7 +94,7 @@ static void training_metrics(void **state)
     near_(&l, "length", (28 + 48 + 64) / 12.0);
     near_(&l, "length_right", (10 + 48) / 5.0);
     near_(&l, "length_wrong", (6 + 8 + 64) / 6.0);
-    near_(&l, "think_length", (6 + 24) / 12.0);
+    near_(&l, "think_length", (6 + 24) / 6.0); /* six of the twelve think */
     near_(&l, "truncated", 1.0 / 12);
     near_(&l, "entropy", 0.5);
     near_(&l, "clip_low", 0.25);
