@@ -20,13 +20,15 @@ MAY_USE = {
     "common/model": ["common/base", "common/tensor"],
     "common/recipe": ["common/base", "common/model", "common/text", "proto"],
     "common/daemon": ["common/base", "common/net", "common/recipe", "proto"],
-    "reward-server/scoring": ["common/base", "common/text", "proto"],
-    "reward-server": ["common/base", "common/daemon", "common/net", "common/recipe", "proto", "reward-server/scoring"],
+    "reward-server/box": ["common/base"],
+    "reward-server/scoring": ["common/base", "common/text", "proto", "reward-server/box"],
+    "reward-server": ["common/base", "common/daemon", "common/net", "common/recipe", "proto", "reward-server/box",
+                      "reward-server/scoring"],
     "actor": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor", "proto"],
     "learner": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor",
                 "common/text", "proto"],
     "cli": ["common/base", "common/daemon", "common/model", "common/recipe", "common/text", "proto",
-            "reward-server/scoring"],
+            "reward-server/box", "reward-server/scoring"],
 }
 
 # Headers of plain constants, for every room.
@@ -37,6 +39,7 @@ ONLY_IN = {
     "nanomsg": (r"\bnn_[a-z]+\(|<nanomsg/", r"common/net/bus|tests/net/"),
     "cblas": (r"\bcblas_|<cblas", r"common/tensor/gemm_blas\.c"),
     "libsodium": (r"\bcrypto_|<sodium", r"common/base/hash\.c|common/base/hash_"),
+    "libseccomp": (r"\bseccomp_[a-z]+\(|<seccomp\.h", r"reward-server/box/filter\.c"),
     "SQLite": (r"\bsqlite3_[a-z]|<sqlite3", r"learner/(store|sql)|cli/rundb|tests/learner/|tests/cli/fake_run"),
     "protobuf-c": (r"\bprotobuf_c_|<protobuf-c|cohort\.pb-c", r"proto/(codec|pack|unpack)|tests/net/"),
     "libm in a kernel": (r"(?<![a-z_0-9])(expf?|logf?|powf?|sinf?|cosf?|tanhf?)\(", r"(?!common/(tensor|model)/)"),

@@ -1,0 +1,197 @@
+/* main.c: the program cohort-box: runs programs that nobody trusts, each in a box of its own.
+ *
+ * How it works. Four kinds of processes, none of them with threads:
+ *
+ *   the user (a reward server, `cohort grade`)
+ *     | control socket, descriptor 3: each message is one connection, as a descriptor
+ *   supervisor: forks a slot for each connection, and waits for slots
+ *     | the connection: requests and results (wire.h), one at a time
+ *   slot: makes one box after the other, feeds and reads the program's pipes, keeps the limits
+ *     | clone with fresh namespaces: mount, pid, network, ipc, uts, cgroup, and user unless root
+ *   first process of the box: builds the root, starts the program, reports how it ended
+ *     | fork; uid, rlimits, capabilities, no_new_privs, seccomp; exec
+ *   the program
+ *
+ * What the program sees: a read-only root in memory with the files of its language (language.c) and
+ * three devices; an empty network; no /proc; its own work directory /box in memory, gone with the
+ * box; the descriptors 0, 1 and 2, which are pipes. It has no capabilities, and the system calls
+ * of filter.c. What it writes is bytes to us; nothing outside opens a file that it can name.
+ *
+ * Who judges: the slot. Only what the first process saw of the program itself counts, not what its
+ * children did. CPU time is that of all processes, from the accounting of the control group or of
+ * the kernel's wait; wall time is a ceiling, and when the program spent it waiting for a processor
+ * the host is at fault (BOX_STARVED). Memory is that of the control group.
+ *
+ * The end of a run: the first process is killed or leaves, and the kernel ends every process of
+ * its pid namespace before it can be waited for; the control group must be empty then. Nothing
+ * survives: each process ends with the one above it (PR_SET_PDEATHSIG, ends of sockets).
+ *
+ * Without writable control groups (version 1) the program may have threads but no processes, so
+ * that RLIMIT_AS, RLIMIT_CPU and RLIMIT_NPROC bound all of it; compilers alone may. The result
+ * names what held the program. At start a box is made in which we try to break out; when that
+ * fails to fail, or a box cannot be made, cohort-box ends, and there is no other way to run.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "reward-server/box/filter.h"
+#include "reward-server/box/slot.h"
+#include "reward-server/box/wire.h"
+
+static pid_t slots[BOX_SLOTS_MAX]; /* 0: free. Of the supervisor alone */
+
+/* ---- a slot ---- */
+
+static void serve(struct slot *s)
+{
+    CLEANUP_BUF struct buf message = {0};
+    struct err e;
+    while (wire_read(s->client, &message, &e) == 1) {
+        struct box_request q;
+        struct box_result result;
+        CLEANUP_FREE struct box_file *files = NULL;
+        if (!wire_request_unpack(message.data, message.len, &q, &files))
+            return;
+        bool go_on = slot_run(s, &q, &result);
+        CLEANUP_BUF struct buf reply = {0};
+        wire_result_pack(&reply, &result);
+        box_result_done(&result);
+        if (!go_on || wire_write(s->client, &reply, &e) < 0)
+            return;
+    }
+}
+
+static void slot_main(unsigned number, int client)
+{
+    static struct slot s;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    (void)close(WIRE_FD);
+    slot_open(&s, number, client);
+    serve(&s);
+    slot_close(&s);
+    _exit(0);
+}
+
+/* ---- the supervisor ---- */
+
+static void reap(bool all)
+{
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, all ? 0 : WNOHANG)) > 0) {
+        for (unsigned i = 0; i < BOX_SLOTS_MAX; i++) {
+            if (slots[i] == pid)
+                slots[i] = 0;
+        }
+    }
+}
+
+static void add_slot(int client)
+{
+    unsigned i = 0;
+    reap(false);
+    while (i < BOX_SLOTS_MAX && slots[i] != 0)
+        i++;
+    pid_t pid = i < BOX_SLOTS_MAX ? fork() : -1;
+    if (pid == 0)
+        slot_main(i, client);
+    if (pid > 0)
+        slots[i] = pid;
+    (void)close(client); /* the user sees the end when there is no slot */
+}
+
+/* A descriptor from the control socket; -1 at its end. */
+static int next_client(void)
+{
+    char byte;
+    char control[CMSG_SPACE(sizeof(int))];
+    struct iovec io = {&byte, 1};
+    struct msghdr m = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    ssize_t n;
+    do
+        n = recvmsg(WIRE_FD, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (c == NULL || c->cmsg_type != SCM_RIGHTS)
+        return -1;
+    int fd;
+    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd;
+}
+
+/* ---- the self-test ---- */
+
+static int self_test(char *isolation, size_t size, struct err *e)
+{
+    static struct slot s;
+    struct box_result r;
+    const struct box_request q = {.language = "",
+        .phase = BOX_PROBE,
+        .limits = {.cpu_ms = 5000,
+            .wall_ms = 60000,
+            .memory_bytes = 64 << 20,
+            .processes = 4,
+            .output_bytes = 4096,
+            .work_bytes = 1 << 20,
+            .work_files = 16}};
+    slot_open(&s, 0, -1);
+    (void)slot_run(&s, &q, &r);
+    slot_close(&s);
+    (void)snprintf(isolation, size, "%s", r.isolation);
+    int code = 0;
+    if (r.end == BOX_FAULT)
+        code = err_set(e, ERR_FAIL,
+            "a box cannot be made: %s (needs root, or user namespaces for everybody: sysctl "
+            "user.max_user_namespaces, kernel.unprivileged_userns_clone)",
+            r.message);
+    else if (r.end != BOX_VIOLATION)
+        code = err_set(e, ERR_FAIL,
+            "the self-test broke out of a box: attempt %d succeeded (end %d, expected a "
+            "violation)",
+            r.detail, (int)r.end);
+    box_result_done(&r);
+    return code;
+}
+
+/* Tells the user how it went: a result with a message, or with the isolation alone. */
+static bool greet(struct err *e)
+{
+    struct box_result hello = {0};
+    if (filter_make(e) < 0 || self_test(hello.isolation, sizeof(hello.isolation), e) < 0) {
+        hello.end = BOX_FAULT;
+        (void)snprintf(hello.message, sizeof(hello.message), "%.255s", e->msg);
+    }
+    CLEANUP_BUF struct buf text = {0};
+    wire_result_pack(&text, &hello);
+    return wire_write(WIRE_FD, &text, e) == 0 && hello.end != BOX_FAULT;
+}
+
+int main(int argc, char **argv)
+{
+    struct err e;
+    int client;
+    if (argc > 1 || fcntl(WIRE_FD, F_GETFD) < 0) {
+        fprintf(stderr, "%s: started by other programs of cohort, with a socket as descriptor %d\n",
+            argv[0], WIRE_FD);
+        return 2;
+    }
+    (void)fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (geteuid() == 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* others need it to map user ids */
+    cgroup_sweep();
+    if (!greet(&e))
+        return 1;
+    while ((client = next_client()) >= 0)
+        add_slot(client);
+    reap(true); /* they end with their connections */
+    return 0;
+}

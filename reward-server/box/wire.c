@@ -1,0 +1,209 @@
+/* wire.c: see wire.h. */
+#include "reward-server/box/wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void put_bytes(struct buf *b, const void *data, size_t n)
+{
+    buf_put_u32(b, (uint32_t)n);
+    buf_append(b, data, n);
+}
+
+static void put_text(struct buf *b, const char *s)
+{
+    put_bytes(b, s, strlen(s) + 1);
+}
+
+struct reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+static const uint8_t *take(struct reader *r, size_t n)
+{
+    if (r->bad || n > r->left) {
+        r->bad = true;
+        return NULL;
+    }
+    const uint8_t *at = r->at;
+    r->at += n;
+    r->left -= n;
+    return at;
+}
+
+static uint32_t take_u32(struct reader *r)
+{
+    const uint8_t *p = take(r, 4);
+    return p != NULL ? get_u32(p) : 0;
+}
+
+static uint64_t take_u64(struct reader *r)
+{
+    const uint8_t *p = take(r, 8);
+    return p != NULL ? get_u64(p) : 0;
+}
+
+static const uint8_t *take_bytes(struct reader *r, size_t *ret_n)
+{
+    *ret_n = take_u32(r);
+    return take(r, *ret_n);
+}
+
+static const char *take_text(struct reader *r)
+{
+    size_t n;
+    const uint8_t *p = take_bytes(r, &n);
+    if (p == NULL || n == 0 || p[n - 1] != '\0') {
+        r->bad = true;
+        return "";
+    }
+    return (const char *)p;
+}
+
+/* ---- requests ---- */
+
+void wire_request_pack(struct buf *out, const struct box_request *q)
+{
+    uint64_t limits[BOX_LIMITS];
+    memcpy(limits, &q->limits, sizeof(limits));
+    put_text(out, q->language);
+    buf_put_u32(out, q->phase);
+    for (size_t i = 0; i < BOX_LIMITS; i++)
+        buf_put_u64(out, limits[i]);
+    put_bytes(out, q->input, q->input_len);
+    buf_put_u32(out, (uint32_t)q->file_count);
+    for (size_t i = 0; i < q->file_count; i++) {
+        put_text(out, q->files[i].name);
+        put_bytes(out, q->files[i].data, q->files[i].n);
+    }
+}
+
+bool wire_request_unpack(
+    const uint8_t *data, size_t n, struct box_request *ret, struct box_file **ret_files)
+{
+    struct reader r = {data, n, false};
+    uint64_t limits[BOX_LIMITS];
+    *ret = (struct box_request){.language = take_text(&r)};
+    ret->phase = take_u32(&r);
+    for (size_t i = 0; i < BOX_LIMITS; i++)
+        limits[i] = take_u64(&r);
+    memcpy(&ret->limits, limits, sizeof(limits));
+    ret->input = take_bytes(&r, &ret->input_len);
+    ret->file_count = take_u32(&r);
+    if (r.bad || ret->file_count > BOX_FILES_MAX || ret->phase > BOX_PROBE)
+        return false;
+    struct box_file *files = mem_array(BOX_FILES_MAX, sizeof(*files));
+    for (size_t i = 0; i < ret->file_count; i++) {
+        files[i].name = take_text(&r);
+        files[i].data = take_bytes(&r, &files[i].n);
+        r.bad |= strlen(files[i].name) >= BOX_NAME_MAX || strchr(files[i].name, '/') != NULL;
+    }
+    ret->files = *ret_files = files;
+    return !r.bad && r.left == 0;
+}
+
+/* ---- results ---- */
+
+void wire_result_pack(struct buf *out, const struct box_result *r)
+{
+    buf_put_u32(out, r->end);
+    buf_put_u32(out, (uint32_t)r->detail);
+    buf_put_u64(out, r->cpu_us);
+    buf_put_u64(out, r->wall_us);
+    buf_put_u64(out, r->memory_bytes);
+    put_bytes(out, r->output, r->output_len);
+    put_bytes(out, r->errors, r->errors_len);
+    put_text(out, r->message);
+    put_text(out, r->isolation);
+}
+
+bool wire_result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
+{
+    struct reader r = {data, n, false};
+    *ret = (struct box_result){.end = take_u32(&r), .detail = (int)take_u32(&r)};
+    ret->cpu_us = take_u64(&r);
+    ret->wall_us = take_u64(&r);
+    ret->memory_bytes = take_u64(&r);
+    const uint8_t *output = take_bytes(&r, &ret->output_len);
+    const uint8_t *errors = take_bytes(&r, &ret->errors_len);
+    const char *message = take_text(&r), *isolation = take_text(&r);
+    if (r.bad || r.left != 0 || ret->end >= BOX_END_COUNT) {
+        *ret = (struct box_result){0};
+        return false;
+    }
+    ret->output = mem_alloc(ret->output_len + 1);
+    memcpy(ret->output, output, ret->output_len);
+    ret->errors = mem_alloc(ret->errors_len + 1);
+    memcpy(ret->errors, errors, ret->errors_len);
+    (void)snprintf(ret->message, sizeof(ret->message), "%s", message);
+    (void)snprintf(ret->isolation, sizeof(ret->isolation), "%s", isolation);
+    return true;
+}
+
+void box_result_done(struct box_result *r)
+{
+    free(r->output);
+    free(r->errors);
+    *r = (struct box_result){0};
+}
+
+/* ---- messages ---- */
+
+/* 1 when all n bytes came, 0 at the end of the stream. */
+static int read_all(int fd, uint8_t *data, size_t n, struct err *e)
+{
+    while (n > 0) {
+        ssize_t got = read(fd, data, n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(e, ERR_RETRY, "reading from a box");
+        if (got == 0)
+            return 0;
+        data += got;
+        n -= (size_t)got;
+    }
+    return 1;
+}
+
+int wire_read(int fd, struct buf *out, struct err *e)
+{
+    uint8_t head[4];
+    int r = read_all(fd, head, sizeof(head), e);
+    if (r != 1)
+        return r;
+    size_t n = get_u32(head);
+    if (n > WIRE_BYTES_MAX)
+        return err_set(
+            e, ERR_LIMIT, "a message of %zu bytes from a box, at most %d", n, WIRE_BYTES_MAX);
+    buf_clear(out);
+    return read_all(fd, buf_extend(out, n), n, e);
+}
+
+/* As write, but the other end's death is an error and no signal. */
+static int send_all(int fd, const uint8_t *data, size_t n, struct err *e)
+{
+    while (n > 0) {
+        ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return err_sys(e, ERR_RETRY, "writing to a box");
+        data += sent;
+        n -= (size_t)sent;
+    }
+    return 0;
+}
+
+int wire_write(int fd, const struct buf *message, struct err *e)
+{
+    uint8_t head[4];
+    put_u32(head, (uint32_t)message->len);
+    int r = send_all(fd, head, sizeof(head), e);
+    return r < 0 ? r : send_all(fd, message->data, message->len, e);
+}

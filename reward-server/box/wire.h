@@ -1,0 +1,35 @@
+/* wire.h: what travels between a user of boxes (box.h) and the program cohort-box.
+ *
+ * A message is u32 length, then fields in little-endian order; byte strings have a u32 length
+ * before them. Both ends are of one build on one host; lengths are bounded all the same.
+ * request: language, phase, u64 x BOX_LIMITS, standard input, u32 count of files, {name, bytes}.
+ * result: u32 end, detail, refused, u64 cpu, wall, memory, and the strings output, errors,
+ * message, isolation.
+ */
+#ifndef COHORT_BOX_WIRE_H
+#define COHORT_BOX_WIRE_H
+
+#include <stdbool.h>
+
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "reward-server/box/box.h"
+
+enum {
+    WIRE_BYTES_MAX = 96 << 20, /* of one message */
+    WIRE_FD = 3,               /* cohort-box finds its control socket here */
+};
+
+void wire_request_pack(struct buf *out, const struct box_request *q);
+/* What ret points to lies in data and in *ret_files, which the caller frees. */
+bool wire_request_unpack(
+    const uint8_t *data, size_t n, struct box_request *ret, struct box_file **ret_files);
+
+void wire_result_pack(struct buf *out, const struct box_result *r);
+bool wire_result_unpack(const uint8_t *data, size_t n, struct box_result *ret); /* copies */
+
+/* A whole message. 0 when the other end has closed, 1 when there is one, else negative. */
+int wire_read(int fd, struct buf *out, struct err *e) ERR_WARN_UNUSED;
+int wire_write(int fd, const struct buf *message, struct err *e) ERR_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,182 @@
+/* box_test.c: hostile programs, and the life of boxes. Arguments: path of cohort-box, and "nobody"
+ * to give up root first. */
+#include <errno.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base/mem.h"
+#include "reward-server/box/language.h"
+#include "tests/box/hostile.h"
+
+static struct box *box;
+static const char *program;
+
+static const struct box_limits limits = {.cpu_ms = 400,
+    .wall_ms = 1500,
+    .memory_bytes = 128 << 20,
+    .processes = 16,
+    .output_bytes = 1 << 20,
+    .work_bytes = 16 << 20,
+    .work_files = 256};
+
+static void run(
+    enum box_phase phase, const char *language, const struct box_file *f, struct box_result *ret)
+{
+    struct err e = {0};
+    struct box_request q = {.language = language,
+        .phase = phase,
+        .limits = limits,
+        .input = "3 4\n",
+        .input_len = 4,
+        .files = f,
+        .file_count = 1};
+    if (phase == BOX_COMPILE) {
+        q.limits.cpu_ms = 20000;
+        q.limits.wall_ms = 60000;
+        q.limits.memory_bytes = 512 << 20;
+        q.limits.output_bytes = 16 << 20;
+    }
+    if (box_run(box, &q, ret, &e) != 0)
+        fail_msg("%s", e.msg);
+}
+
+static void run_source(const char *language, const char *source, struct box_result *ret)
+{
+    const struct language *l = language_find(language);
+    struct box_file f = {l->source, source, strlen(source)};
+    struct box_result compiled = {0};
+    if (l->built != NULL) {
+        run(BOX_COMPILE, language, &f, &compiled);
+        if (compiled.end != BOX_EXITED || compiled.detail != 0)
+            fail_msg("not compiled: end %d, %s%s", compiled.end, (const char *)compiled.errors,
+                compiled.message);
+        f = (struct box_file){l->built, compiled.output, compiled.output_len};
+    }
+    run(BOX_RUN, language, &f, ret);
+    box_result_done(&compiled);
+}
+
+static void each_hostile_program_ends_as_it_must(void **state)
+{
+    int bad = 0;
+    for (size_t i = 0; i < hostile_count; i++) {
+        const struct hostile *h = &hostile_programs[i];
+        struct box_result r;
+        if (!language_installed(language_find(h->language))) {
+            printf("skip: %s: no %s here\n", h->name, h->language);
+            continue;
+        }
+        if (getuid() != 0 && (strstr(h->source, "fork") || strstr(h->name, "holds"))) {
+            printf("skip: %s: without control groups there are no processes\n", h->name);
+            continue;
+        }
+        run_source(h->language, h->source, &r);
+        const char *out = r.output != NULL ? (const char *)r.output : "";
+        bool same = (h->ends & 1U << r.end) != 0 && (h->detail == ANY || h->detail == r.detail) &&
+                    (h->output == NULL || strcmp(h->output, out) == 0);
+        if (!same)
+            print_error("%s: end %d, detail %d, output '%.80s', errors '%.300s' %s\n", h->name,
+                r.end, r.detail, out, (const char *)r.errors, r.message);
+        bad += !same;
+        box_result_done(&r);
+    }
+    assert_int_equal(bad, 0);
+}
+
+static void runs_do_not_see_each_other(void **state)
+{
+    struct box_result r;
+    run_source("python", "open('/box/left','w').write('x')", &r);
+    assert_int_equal(r.end, BOX_EXITED);
+    box_result_done(&r);
+    run_source("python", "import os;print(sorted(os.listdir('/box')))", &r);
+    assert_string_equal((const char *)r.output, "['main.py']\n");
+    box_result_done(&r);
+}
+
+static void a_killed_box_is_started_again(void **state)
+{
+    struct box_result r = {0};
+    struct err e = {0};
+    char line[64] = "";
+    FILE *f;
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    f = fopen(path, "r");
+    if (f == NULL)
+        skip();
+    assert_non_null(fgets(line, sizeof(line), f));
+    (void)fclose(f);
+    assert_int_equal(kill((pid_t)strtol(line, NULL, 10), SIGKILL), 0);
+    const char *source = "print(1)";
+    struct box_file file = {"main.py", source, strlen(source)};
+    struct box_request q = {
+        .language = "python", .limits = limits, .files = &file, .file_count = 1};
+    int code = ERR_RETRY;
+    for (int i = 0; i < 100 && code == ERR_RETRY; i++)
+        code = box_run(box, &q, &r, &e);
+    assert_int_equal(code, 0);
+    assert_int_equal(r.end, BOX_EXITED);
+    box_result_done(&r);
+}
+
+static void what_cannot_run_is_a_fault(void **state)
+{
+    struct box_result r = {0};
+    struct err e = {0};
+    struct box_file f = {"main.py", "", 0};
+    struct box_request q = {.language = "cobol", .limits = limits, .files = &f, .file_count = 1};
+    assert_int_equal(box_run(box, &q, &r, &e), 0);
+    assert_int_equal(r.end, BOX_FAULT);
+    box_result_done(&r);
+    q.file_count = BOX_FILES_MAX + 1;
+    assert_int_equal(box_run(box, &q, &r, &e), ERR_LIMIT);
+    f.name = "../out";
+    q = (struct box_request){.language = "python", .limits = limits, .files = &f, .file_count = 1};
+    assert_int_equal(box_run(box, &q, &r, &e), ERR_RETRY);
+    struct box *other = NULL;
+    assert_int_equal(box_open("/no/such/cohort-box", &other, &e), ERR_FAIL);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    if (argc < 2)
+        return 2;
+    program = argv[1];
+    bool nobody = argc > 2;
+    if (nobody && getuid() != 0) {
+        printf("skip: only root can become somebody else\n");
+        return 77;
+    }
+    if (nobody && (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0)) {
+        printf("skip: cannot become nobody: %s\n", strerror(errno));
+        return 77;
+    }
+    if (access(program, X_OK) < 0) {
+        printf("skip: '%s' is out of reach: %s\n", program, strerror(errno));
+        return 77;
+    }
+    if (box_open(program, &box, &e) != 0) {
+        printf("skip: %s\n", e.msg);
+        return strstr(e.msg, "cannot be made") != NULL ? 77 : 1;
+    }
+    printf("isolation: %s\n", box_isolation(box));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_hostile_program_ends_as_it_must),
+        cmocka_unit_test(runs_do_not_see_each_other),
+        cmocka_unit_test(a_killed_box_is_started_again),
+        cmocka_unit_test(what_cannot_run_is_a_fault),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    box_close(box);
+    return failed;
+}
