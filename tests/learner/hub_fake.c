@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <uv.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
@@ -157,6 +158,7 @@ struct learner {
     const char *run_dir;
     struct service *service;
     pthread_t stages;
+    uv_timer_t stop;
     int code;
     struct err err;
 };
@@ -307,6 +309,12 @@ static void *stages_main(void *arg)
     return NULL;
 }
 
+static void on_stop_time(uv_timer_t *timer)
+{
+    struct learner *l = timer->data;
+    service_stop(l->service, "stopped", "asked to");
+}
+
 int fake_learner(const struct fake_run *f, const char *run_dir, struct err *e)
 {
     struct learner l = {.run = f, .run_dir = run_dir};
@@ -320,9 +328,14 @@ int fake_learner(const struct fake_run *f, const char *run_dir, struct err *e)
     int r = service_start(&o, &l.service, e);
     if (r)
         return r;
+    (void)uv_timer_init(service_loop(l.service), &l.stop);
+    l.stop.data = &l;
+    if (f->stop_ms)
+        (void)uv_timer_start(&l.stop, on_stop_time, f->stop_ms, 0);
     (void)pthread_create(&l.stages, NULL, stages_main, &l);
     service_run(l.service);
     (void)pthread_join(l.stages, NULL);
+    uv_close((uv_handle_t *)&l.stop, NULL);
     service_close(l.service);
     return l.code ? err_set(e, l.code, "%s", l.err.msg) : 0;
 }

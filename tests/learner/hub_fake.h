@@ -32,6 +32,7 @@ struct fake_run {
     struct buf model_config;     /* owned */
     struct hash numerics_id;
     uint32_t steps;
+    uint32_t stop_ms; /* 0: never; the learner is asked to stop so long after its start */
 };
 
 void fake_run_init(struct fake_run *f, uint64_t seed, uint32_t steps);

@@ -84,6 +84,39 @@ static void test_same_tables_for_any_crowd(void **state)
     free(first);
 }
 
+/* ---- stopping ---- */
+
+/* Without workers the stage thread waits for ever; a stop wakes it, and is clean. Then the run goes
+ * on as if nothing had been, through stops at any moment. */
+static void test_stop_and_go_on(void **state)
+{
+    (void)state;
+    struct fake_run f;
+    struct err e = {0};
+    struct fake_worker *workers[16];
+    CLEANUP_FREE char *dir = fake_dir();
+    char *expected = run_with(&(struct crowd){1, 1, 0, 0, 1});
+    fake_run_init(&f, 42, STEPS);
+    f.stop_ms = 100;
+    assert_int_equal(fake_learner(&f, dir, &e), ERR_INTERRUPTED);
+    char *tables = fake_tables(dir);
+    assert_non_null(strstr(tables, "stopped"));
+    free(tables);
+    size_t n = start_crowd(&f, dir, &(struct crowd){2, 1, 0, 0, 7}, workers);
+    int r = ERR_INTERRUPTED;
+    for (f.stop_ms = 5; r == ERR_INTERRUPTED; f.stop_ms += 5)
+        r = fake_learner(&f, dir, &e);
+    assert_int_equal(r, 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(fake_worker_join(workers[i], true), 0);
+    tables = fake_tables(dir);
+    assert_string_equal(tables, expected);
+    free(tables);
+    free(expected);
+    fake_run_done(&f);
+    assert_int_equal(file_remove_tree(dir, &e), 0);
+}
+
 /* ---- hostile peers ---- */
 
 /* Sends frames with a right header and a wrong payload, of every type and role, to one of the
@@ -318,6 +351,7 @@ int main(void)
     log_setup(getenv("V") ? LOG_DEBUG : LOG_ERROR, "");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_tables_for_any_crowd),
+        cmocka_unit_test(test_stop_and_go_on),
         cmocka_unit_test(test_garbage_from_strangers),
         cmocka_unit_test(test_disk_full_again_and_again),
     };
