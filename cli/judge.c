@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "reward-server/box/box.h"
+
 enum { DEFAULT_SETS_MAX = 16 };
 
 struct judge_set {
@@ -17,6 +19,7 @@ struct judge {
     size_t set_count;
     uint8_t *set_of_row; /* owned; index into sets; NULL: always the first */
     bool counts_tokens;
+    struct box *box; /* owned; NULL when no program is to run */
 };
 
 /* ---- scorers that were asked for ---- */
@@ -75,11 +78,15 @@ static int parse_word(const char *word, struct parsed *p, struct err *e)
     return 0;
 }
 
-static int no_code(struct err *e)
+/* Boxes for programs, once the code scorer is asked for. */
+static int need_box(struct judge *j, struct err *e)
 {
-    return err_set(e, ERR_USAGE,
-        "the code scorer is not part of this build; scorers that look at the text alone can be "
-        "asked for: --scorer format");
+    if (j->box != NULL)
+        return 0;
+    int r = box_open(NULL, &j->box, e);
+    if (r == 0)
+        scoring_use_box(j->box);
+    return r;
 }
 
 static int open_words(struct judge *j, const struct args_words *words, struct err *e)
@@ -94,7 +101,7 @@ static int open_words(struct judge *j, const struct args_words *words, struct er
     for (size_t i = 0; r == 0 && i < words->count; i++) {
         r = parse_word(words->items[i], &parsed[i], e);
         if (r == 0 && strcmp(parsed[i].name, "code") == 0)
-            r = no_code(e);
+            r = need_box(j, e);
         if (r < 0)
             (void)err_ctx(e, "--scorer %s", words->items[i]);
         specs[i] = (struct scorer_spec){parsed[i].name, parsed[i].name, parsed[i].json};
@@ -122,8 +129,8 @@ static int default_set(struct judge *j, const char *kind, uint8_t *ret, struct e
             return 0;
         }
     }
-    if (strcmp(kind, "code") == 0)
-        return no_code(e);
+    if (strcmp(kind, "code") == 0 && need_box(j, e) < 0)
+        return e->code;
     if (j->set_count == DEFAULT_SETS_MAX)
         return err_set(e, ERR_USAGE, "rows name more than %d scorers", DEFAULT_SETS_MAX);
     struct judge_set *set = &j->sets[j->set_count];
@@ -196,6 +203,8 @@ void judge_close(struct judge *j)
         scoring_close(j->sets[i].set);
         free(j->sets[i].kind);
     }
+    scoring_use_box(NULL);
+    box_close(j->box);
     free(j->set_of_row);
     free(j);
 }

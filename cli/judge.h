@@ -1,5 +1,6 @@
 /* judge.h: the scorers of `grade` and `eval`: those that were asked for, or what a dataset's format
- * calls for: gsm8k and math: math; countdown: countdown; tasks: what the row names, else math.
+ * calls for: gsm8k and math: math; countdown: countdown; rows with tests: code; tasks: what the row
+ * names, else math.
  *
  * Scorers are given as NAME or NAME:param=value[,param=value]...; weight is a parameter of each
  * (default 1). The first is primary: its verdict is the completion's. Immutable once open.
@@ -17,8 +18,9 @@ int judge_dataset(
 
 struct judge;
 
-/* With no words: the defaults. ERR_USAGE for a scorer that cannot be, and for rows that need the
- * code scorer, which this build has not; the message names scorer or row. d is borrowed. */
+/* With no words: the defaults. ERR_USAGE for a scorer that cannot be; the message names scorer or
+ * row. Starts the sandbox where the code scorer is among them, so it comes before any thread;
+ * ERR_FAIL when that is not to be had. d is borrowed; one judge at a time. */
 int judge_open(const struct dataset *d, const struct args_words *scorers, struct judge **ret,
     struct err *e) ERR_WARN_UNUSED;
 void judge_close(struct judge *j); /* NULL is fine */

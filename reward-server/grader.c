@@ -278,10 +278,13 @@ static int open_worker(struct grader *g, uv_loop_t *loop, struct err *e)
 {
     size_t n;
     const struct scorer_kind *const *kinds = scoring_kinds(&n);
+    size_t ready = 0;
     const char *names[LIMIT_SCORER_KINDS];
     assert(n <= LIMIT_SCORER_KINDS);
-    for (size_t i = 0; i < n; i++)
-        names[i] = kinds[i]->name;
+    for (size_t i = 0; i < n; i++) {
+        if (scoring_kind_ready(kinds[i]))
+            names[ready++] = kinds[i]->name;
+    }
     const struct worker_options w = {
         .role = ROLE_REWARD,
         .name = g->o.name,
@@ -289,7 +292,7 @@ static int open_worker(struct grader *g, uv_loop_t *loop, struct err *e)
         .address = g->o.address,
         .slots = g->o.slots,
         .scorers = names,
-        .scorer_count = n,
+        .scorer_count = ready,
     };
     static const struct worker_events events = {
         .welcomed = on_welcomed,

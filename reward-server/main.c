@@ -3,7 +3,9 @@
 
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
+#include "reward-server/box/box.h"
 #include "reward-server/grader.h"
+#include "reward-server/scoring/scoring.h"
 
 static const char doc[] =
     "Grades completions for a learner: asks it for work, fetches what is to be graded, scores it "
@@ -61,6 +63,21 @@ static int serve(const struct daemon_options *d, struct err *e)
     return end.code;
 }
 
+/* Boxes for the code scorer, before any thread exists. A host that cannot make them grades all
+ * else. */
+static struct box *open_boxes(void)
+{
+    struct box *b = NULL;
+    struct err e = {0};
+    if (box_open(NULL, &b, &e) < 0) {
+        log_warn("box", "no sandbox, not offering the code scorer", LOG_ERR(&e));
+        return NULL;
+    }
+    log_info("box", "sandbox is tested", LOG_STR("isolation", box_isolation(b)));
+    scoring_use_box(b);
+    return b;
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_options d;
@@ -68,7 +85,9 @@ int main(int argc, char **argv)
     log_setup(LOG_INFO, "");
     int r = daemon_options_parse(argc, argv, "reward", doc, &d, &e);
     if (r == 0) {
+        struct box *b = open_boxes();
         r = serve(&d, &e);
+        box_close(b);
         daemon_options_done(&d);
     }
     if (e.code < 0)

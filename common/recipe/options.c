@@ -70,7 +70,7 @@ const struct config_option recipe_options[] = {
 
     STRING("net", "dir", LIVE, "", "directory of the sockets, a short path; empty: a fresh one"),
 
-    CHOICE("reward *", "scorer", IDENTITY, NULL, "math|exact|countdown|format|length|random",
+    CHOICE("reward *", "scorer", IDENTITY, NULL, "math|code|exact|countdown|format|length|random",
         "kind of scorer"),
     FLOAT("reward *", "weight", IDENTITY, "1", -1000, 1000,
         "factor in the reward; 0 records without counting"),
@@ -79,11 +79,15 @@ const struct config_option recipe_options[] = {
     BOOL("reward *", "well-formed", IDENTITY, "no",
         "its mean is shown as the share of well-formed answers"),
     STRING("reward *", "tag", IDENTITY, "",
-        "exact, math, countdown: look only inside this tag, e.g. answer"),
+        "exact, math, code, countdown: look only inside this tag, e.g. answer"),
     INT("reward *", "max", IDENTITY, "0", 0, LIMIT_COMPLETION_TOKENS,
         "length: -1 beyond this many tokens"),
     INT("reward *", "cache", IDENTITY, "0", 0, LIMIT_COMPLETION_TOKENS,
         "length: the slope before max, tokens"),
+    INT("reward *", "cpu-ms", IDENTITY, "0", 0, 600000,
+        "code: processor time of a test, ms; 0: as the scorer has it (4000)"),
+    INT("reward *", "memory-mib", IDENTITY, "0", 0, 16384,
+        "code: memory of a test; 0: as the scorer has it (512)"),
 
     STRING("data *", "path", IDENTITY, "", "JSONL file; empty: generated"),
     CHOICE("data *", "format", IDENTITY, "auto",

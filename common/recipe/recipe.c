@@ -82,7 +82,7 @@ static char *reward_params(const struct config *c, const char *section)
     json_t *params = json_object();
     if (config_str(c, section, "tag")[0])
         json_object_set_new(params, "tag", json_string(config_str(c, section, "tag")));
-    static const char *const numbers[] = {"max", "cache"};
+    static const char *const numbers[] = {"max", "cache", "cpu-ms", "memory-mib"};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         int64_t v = config_int(c, section, numbers[i]);
         if (v != 0)

@@ -102,7 +102,7 @@ void result_extracted(struct score_result *out, struct arena *a, struct span s);
 
 /* ---- the kinds ---- */
 
-extern const struct scorer_kind scorer_exact, scorer_math, scorer_countdown, scorer_format,
-    scorer_length, scorer_random;
+extern const struct scorer_kind scorer_code, scorer_countdown, scorer_exact, scorer_format,
+    scorer_length, scorer_math, scorer_random;
 
 #endif

@@ -55,6 +55,12 @@ struct scorer_kind {
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count);
 const struct scorer_kind *scoring_kind(const char *name); /* NULL when unknown */
 
+/* The kind code runs programs in these boxes (box.h), borrowed until all scoring has ended; called
+ * once, before the process has threads. Without, each task of that kind is a permanent fault. */
+struct box;
+void scoring_use_box(struct box *b);
+bool scoring_kind_ready(const struct scorer_kind *kind); /* false: code without boxes */
+
 /* ---- a set ---- */
 
 struct scoring;

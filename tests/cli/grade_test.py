@@ -111,12 +111,9 @@ def formats_choose_the_scorer(directory, rng):
     equal([(g["verdict"], list(g["components"])) for g in got], [("wrong", ["exact"]), ("pass", ["math"])], "named by the row")
 
 
-def code_is_not_here(directory, rng):
+def scorers_by_name(directory, rng):
     r = write_rows(directory, "r.jsonl", [{"id": 0, "response": "print(1)"}])
     tests = write_rows(directory, "tests.jsonl", [{"prompt": "p", "language": "python", "tests": [{"stdin": "", "stdout": "1"}]}])
-    refused(cohort("grade", "--data", tests, "--responses", r), 2, "tests.jsonl", "row '0'", "code scorer", "not part of this build")
-    data = write_rows(directory, "tasks.jsonl", TASKS)
-    refused(cohort("grade", "--data", data, "--responses", r, "--scorer", "code"), 2, "not part of this build")
     equal(grade(tests, r, "--scorer", "format")[0]["verdict"], "malformed", "another scorer can be asked for")
     named = write_rows(directory, "named.jsonl", [{"prompt": "p", "answer": "1", "scorer": "poetry"}])
     refused(cohort("grade", "--data", named, "--responses", r), 2, "row '0'", "poetry", "math")
@@ -211,5 +208,5 @@ def gold_answers_pass(directory, rng):
 
 
 main(order_and_fields, index_of_a_row_with_a_key, empty_and_blank, standard_input, several_scorers, length_needs_tokens,
-     judge_faults_are_not_scores, formats_choose_the_scorer, code_is_not_here, bad_rows, hostile_text, wrong_usage,
+     judge_faults_are_not_scores, formats_choose_the_scorer, scorers_by_name, bad_rows, hostile_text, wrong_usage,
      gold_answers_pass, needs=NEEDS)

@@ -171,8 +171,6 @@ def eval_errors(directory, rng):
     refused(cohort("eval", model, "--data", long), 4, "long.jsonl", "long one", "48")
     letters = write_rows(directory, "letters.jsonl", [{"prompt": "what?", "answer": "1"}])
     refused(cohort("eval", model, "--data", letters), 4, "row '0'", "U+0077")
-    code = write_rows(directory, "code.jsonl", [{"prompt": "1=", "language": "python", "tests": [{"assert": "f() == 1"}], "entry_point": "f"}])
-    refused(cohort("eval", model, "--data", code), 2, "code scorer")
     refused(cohort("eval", model, "--data", write(directory, "empty.jsonl", "")), 4, "empty.jsonl")
     refused(cohort("eval", model, "--data", data, "--responses", "/no/such/dir/file"), 1, "/no/such/dir/file")
 

@@ -1,0 +1,218 @@
+/* code_task.c: the task of the code scorer out of JSON, and the program out of a completion. */
+#include <jansson.h>
+#include <string.h>
+
+#include "reward-server/scoring/code.h"
+
+static void json_cleanup(json_t **j)
+{
+    json_decref(*j);
+}
+#define CLEANUP_JSON CLEANUP(json_cleanup)
+
+/* ---- the task ---- */
+
+static struct span copy_text(const json_t *text, struct arena *a)
+{
+    size_t n = json_string_length(text);
+    char *copy = text != NULL ? arena_alloc(a, n + 1) : NULL; /* zeroed */
+    if (copy == NULL)
+        return (struct span){NULL, 0};
+    memcpy(copy, json_string_value(text), n);
+    return (struct span){copy, n};
+}
+
+/* A field as text, "" when it is not there. */
+static const char *field(const json_t *root, const char *name, struct arena *a)
+{
+    const char *text = copy_text(json_object_get(root, name), a).at;
+    return text != NULL ? text : "";
+}
+
+static bool take_test(const json_t *test, struct arena *a, struct code_test *ret)
+{
+    const json_t *output = json_object_get(test, "stdout"), *input = json_object_get(test, "stdin");
+    const json_t *check = json_object_get(test, "check"), *text = json_object_get(test, "assert");
+    *ret = (struct code_test){.check = check != NULL};
+    if (json_is_string(output)) {
+        ret->output = copy_text(output, a);
+        ret->input = copy_text(input, a);
+        return ret->output.at != NULL && (input == NULL || ret->input.at != NULL);
+    }
+    ret->text = copy_text(check != NULL ? check : text, a).at;
+    return ret->text != NULL;
+}
+
+static bool take_tests(
+    const json_t *tests, struct arena *a, struct code_task *ret, const char **ret_why)
+{
+    ret->count = json_array_size(tests);
+    if (ret->count == 0 || ret->count > CODE_TESTS_MAX) {
+        *ret_why =
+            reason_text(a, "%zu tests in the task, expected 1 to %d", ret->count, CODE_TESTS_MAX);
+        return false;
+    }
+    ret->tests = arena_alloc(a, ret->count * sizeof(*ret->tests));
+    for (size_t i = 0; i < ret->count; i++) {
+        if (ret->tests == NULL || !take_test(json_array_get(tests, i), a, &ret->tests[i])) {
+            *ret_why = reason_text(a, "test %zu of the task is none", i);
+            return false;
+        }
+        if ((ret->tests[i].text == NULL) != (ret->tests[0].text == NULL)) {
+            *ret_why = "the task mixes tests of input and output with assertions";
+            return false;
+        }
+    }
+    return true;
+}
+
+bool code_task(
+    const struct grade_input *in, struct arena *a, struct code_task *ret, const char **ret_why)
+{
+    json_error_t at;
+    CLEANUP_JSON json_t *root =
+        json_loads(in->task_json != NULL ? in->task_json : "", JSON_ALLOW_NUL, &at);
+    if (root == NULL) {
+        *ret_why = reason_text(a, "the task is not JSON: %s", at.text);
+        return false;
+    }
+    *ret = (struct code_task){.entry_point = field(root, "entry_point", a),
+        .setup = field(root, "setup", a),
+        .prefix = field(root, "prefix", a)};
+    const char *name = field(root, "language", a);
+    ret->language = language_find(name);
+    if (ret->language == NULL) {
+        *ret_why = name[0] == '\0' ? "the task names no language"
+                                   : reason_text(a, "no language '%.64s' is known", name);
+        return false;
+    }
+    if (!language_installed(ret->language)) {
+        *ret_why = reason_text(a, "language %s is not installed here", ret->language->name);
+        return false;
+    }
+    return take_tests(json_object_get(root, "tests"), a, ret, ret_why);
+}
+
+/* ---- the program ---- */
+
+static struct span after_thinking(struct span text)
+{
+    static const char mark[] = "</think>";
+    for (;;) {
+        const char *hit = memmem(text.at, text.n, mark, strlen(mark));
+        if (hit == NULL)
+            return text;
+        size_t skip = (size_t)(hit - text.at) + strlen(mark);
+        text.at += skip;
+        text.n -= skip;
+    }
+}
+
+/* The next line that begins a fence, after up to 3 spaces; its content without the mark. */
+static bool next_fence(struct span text, size_t from, size_t *ret_line, size_t *ret_next)
+{
+    while (from < text.n) {
+        const char *end = memchr(text.at + from, '\n', text.n - from);
+        size_t next = end != NULL ? (size_t)(end - text.at) + 1 : text.n, at = from;
+        while (at < next && at < from + 3 && text.at[at] == ' ')
+            at++;
+        if (next - at >= 3 && memcmp(text.at + at, "```", 3) == 0) {
+            *ret_line = from;
+            *ret_next = next;
+            return true;
+        }
+        from = next;
+    }
+    return false;
+}
+
+/* The last block between two fences. -1: a fence is open; 0: there is none. */
+static int last_block(struct span text, struct span *ret)
+{
+    size_t from = 0, line, next;
+    int found = 0;
+    while (next_fence(text, from, &line, &next)) {
+        size_t begin = next;
+        if (!next_fence(text, begin, &line, &next))
+            return -1;
+        *ret = (struct span){text.at + begin, line - begin};
+        found = 1;
+        from = next;
+    }
+    return found;
+}
+
+bool code_program(struct span text, const char *tag, const struct code_task *task, struct arena *a,
+    struct span *ret, struct score_result *out)
+{
+    struct span body = after_thinking(text);
+    if (tag[0] != '\0' && !answer_in_tag(body, tag, a, &body, out))
+        return false;
+    int blocks = last_block(body, ret);
+    if (blocks < 0) {
+        out->verdict = VERDICT_MALFORMED;
+        out->reason = "a block of code is opened with ``` and not closed";
+        return false;
+    }
+    if (blocks == 0)
+        *ret = body;
+    if (span_trim(*ret).n == 0) {
+        out->verdict = VERDICT_NO_ANSWER;
+        out->reason = "there is no program";
+        return false;
+    }
+    size_t prefix = strlen(task->prefix);
+    if (ret->n + prefix > CODE_PROGRAM_BYTES_MAX) {
+        out->verdict = VERDICT_MALFORMED;
+        out->reason = "the program is longer than 1 MiB";
+        return false;
+    }
+    result_extracted(out, a, *ret);
+    char *whole = prefix > 0 ? arena_alloc(a, prefix + 1 + ret->n) : NULL;
+    if (whole != NULL) { /* the completion goes on where the prompt ended */
+        memcpy(whole, task->prefix, prefix);
+        whole[prefix] = '\n';
+        memcpy(whole + prefix + 1, ret->at, ret->n);
+        *ret = (struct span){whole, prefix + 1 + ret->n};
+    }
+    return true;
+}
+
+/* ---- outputs ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct span without_end(struct span s)
+{
+    while (s.n > 0 && (is_blank(s.at[s.n - 1]) || s.at[s.n - 1] == '\n'))
+        s.n--;
+    return s;
+}
+
+/* Takes a line off s. */
+static struct span take_line(struct span *s)
+{
+    const char *end = memchr(s->at, '\n', s->n);
+    struct span line = {s->at, end != NULL ? (size_t)(end - s->at) : s->n};
+    size_t used = line.n + (end != NULL);
+    s->at += used;
+    s->n -= used;
+    while (line.n > 0 && is_blank(line.at[line.n - 1]))
+        line.n--;
+    return line;
+}
+
+bool code_output_same(struct span expected, struct span found)
+{
+    expected = without_end(expected);
+    found = without_end(found);
+    while (expected.n > 0 && found.n > 0) {
+        struct span want = take_line(&expected), got = take_line(&found);
+        if (want.n != got.n || memcmp(want.at, got.at, want.n) != 0)
+            return false;
+    }
+    return expected.n == found.n; /* both at their ends */
+}
