@@ -164,7 +164,7 @@ static void attack(struct hostile *h)
     if (f.type == MSG_BYE || f.type == MSG_RELEASED)
         f.type = MSG_POLL; /* an empty one is valid: it could end a worker's session */
     h->sent++;
-    (void)bus_client_request(h->client, &f, 200, 0, on_answer, h);
+    (void)bus_client_request(h->client, &f, 20, 0, on_answer, h);
 }
 
 static void look_for_address(uv_timer_t *timer)
@@ -185,7 +185,7 @@ static void *hostile_main(void *arg)
 {
     struct hostile *h = arg;
     h->rng = rng_stream((struct rng_key){.seed = h->seed, .domain = RNG_USER});
-    h->left = 400;
+    h->left = 200;
     (void)uv_loop_init(&h->loop);
     (void)uv_timer_init(&h->loop, &h->timer);
     h->timer.data = h;
