@@ -42,6 +42,7 @@ ONLY_IN = {
     "libseccomp": (r"\bseccomp_[a-z]+\(|<seccomp\.h", r"reward-server/box/filter\.c"),
     "SQLite": (r"\bsqlite3_[a-z]|<sqlite3", r"learner/(store|sql)|cli/rundb|tests/learner/|tests/cli/fake_run"),
     "protobuf-c": (r"\bprotobuf_c_|<protobuf-c|cohort\.pb-c", r"proto/(codec|pack|unpack)|tests/net/"),
+    "FLINT": (r"\b(acb|arb|mag|fmpz|flint)_[a-z_0-9]+\(|<(acb|arb|flint/)", r"reward-server/scoring/math/ball"),
     "libm in a kernel": (r"(?<![a-z_0-9])(expf?|logf?|powf?|sinf?|cosf?|tanhf?)\(", r"(?!common/(tensor|model)/)"),
     "a global random number or clock": (r"(?<![a-z_0-9>.])(s?rand|random|drand48|time)\(", r"common/base/clock\.c"),
 }

@@ -92,8 +92,8 @@ def length_needs_tokens(directory, rng):
 
 
 def judge_faults_are_not_scores(directory, rng):
-    data = write_rows(directory, "tasks.jsonl", TASKS + [{"prompt": "?", "answer": "x + y"}])
-    responses = write_rows(directory, "r.jsonl", [{"id": 0, "response": "2"}, {"id": 3, "response": "x + y"}])
+    data = write_rows(directory, "tasks.jsonl", TASKS + [{"prompt": "?", "answer": "9" * 5000}])
+    responses = write_rows(directory, "r.jsonl", [{"id": 0, "response": "2"}, {"id": 3, "response": "9"}])
     code, out, err = cohort("grade", "--data", data, "--responses", responses)
     equal(code, 0, "exit status")
     got = read_rows(out)

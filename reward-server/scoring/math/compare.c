@@ -1,0 +1,372 @@
+/* compare.c: answers by type: values, lists, sets, tuples, matrices, units, ratios, times. */
+#include "reward-server/scoring/math/compare.h"
+
+#include "reward-server/scoring/math/ball.h"
+#include "reward-server/scoring/math/unit.h"
+
+/* ---- plain values ---- */
+
+enum math_answer compare_exact(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    enum math_answer r = field_compare(w, a, b);
+    return r == MATH_UNKNOWN ? ball_compare(w, a, b) : r;
+}
+
+/* The decimal literal that x is, with or without a sign; NULL when it is none. */
+static const struct math_node *literal(const struct math_node *x)
+{
+    if (x->kind == MATH_NEG)
+        x = x->kids[0];
+    return x->kind == MATH_NUM ? x : NULL;
+}
+
+static size_t significant(const struct math_node *x)
+{
+    return strlen(x->text + strspn(x->text, "0"));
+}
+
+/* Whether x may have a decimal form that ends: then a decimal must equal it. */
+static bool may_terminate(struct math_work *w, const struct math_node *x)
+{
+    struct math_small v;
+    if (!field_is_rational(w, x))
+        return false;
+    if (!math_small(w, x, &v))
+        return true;
+    while (v.den % 2 == 0)
+        v.den /= 2;
+    while (v.den % 5 == 0)
+        v.den /= 5;
+    return v.den == 1;
+}
+
+/* The digits of a value without those that follow: nearer to zero by less than one in the last. */
+static bool is_cut_off(struct math_work *w, const struct math_node *value,
+    const struct math_node *decimal, const struct math_node *digits)
+{
+    int order;
+    return ball_near(w, value, decimal, digits->places, 2) &&
+           ball_order(w, value, decimal, &order) && order == (decimal->kind == MATH_NEG ? -1 : 1);
+}
+
+/* Led by the reference's precision: a decimal reference stands for what rounds to it, when the
+ * answer is an exact value without a decimal form that ends; a decimal answer stands for such a
+ * reference when it has six digits or more, rounded or cut off. */
+static enum math_answer compare_rounded(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer)
+{
+    enum { REFERENCE_DIGITS_MIN = 2, ANSWER_DIGITS_MIN = 6 };
+    const struct math_node *r = literal(reference), *a = literal(answer);
+    bool near = false;
+    if (r != NULL && a == NULL && r->op == 1 && r->places >= 2 &&
+        significant(r) >= REFERENCE_DIGITS_MIN && math_is_constant(w, answer) &&
+        !may_terminate(w, answer))
+        near = ball_near(w, reference, answer, r->places, 1);
+    else if (r == NULL && a != NULL && a->op == 1 && significant(a) >= ANSWER_DIGITS_MIN &&
+             math_is_constant(w, reference) && !may_terminate(w, reference))
+        near = ball_near(w, reference, answer, a->places, 1) || is_cut_off(w, reference, answer, a);
+    return near ? MATH_EQUAL : MATH_DIFFER;
+}
+
+enum math_answer compare_values(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer)
+{
+    enum math_answer r = compare_exact(w, reference, answer);
+    return r == MATH_DIFFER ? compare_rounded(w, reference, answer) : r;
+}
+
+/* ---- units ---- */
+
+static const struct math_node *bare(const struct math_node *x)
+{
+    return x->kind == MATH_UNIT ? x->kids[0] : x;
+}
+
+static const struct math_node *scaled(
+    struct math_work *w, const struct math_node *x, struct math_small factor)
+{
+    const struct math_node *kids[] = {
+        x, math_number(w, factor.num), math_node1(w, MATH_INV, math_number(w, factor.den))};
+    return math_node(w, MATH_MUL, kids, 3);
+}
+
+/* Both carry a unit. */
+static enum math_answer compare_measures(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    const char *da, *db;
+    struct math_small fa, fb;
+    if (strcmp(a->text, b->text) == 0)
+        return compare_answers(w, a->kids[0], b->kids[0]);
+    if (!unit_factor(a->text, &da, &fa) || !unit_factor(b->text, &db, &fb) || strcmp(da, db) != 0)
+        return MATH_DIFFER;
+    const struct math_node *x = scaled(w, a->kids[0], fa), *y = scaled(w, b->kids[0], fb);
+    return x == NULL || y == NULL ? MATH_UNKNOWN : compare_exact(w, x, y);
+}
+
+/* A unit on one side only may be left out when the value is a number: of 2x + 3 h nothing may be.
+ */
+static enum math_answer compare_units(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (a->kind == MATH_UNIT && b->kind == MATH_UNIT)
+        return compare_measures(w, a, b);
+    const struct math_node *unit = a->kind == MATH_UNIT ? a : b;
+    if (!math_is_value(w, bare(a)) || !math_is_value(w, bare(b)) || !math_is_constant(w, bare(a)) ||
+        !math_is_constant(w, bare(b)))
+        return MATH_DIFFER;
+    enum math_answer r = compare_values(w, bare(a), bare(b));
+    bool converts = strcmp(unit->text, "percent") == 0 || strcmp(unit->text, "degree") == 0;
+    return r == MATH_DIFFER && converts ? compare_exact(w, a, b) : r;
+}
+
+/* ---- members ---- */
+
+struct members {
+    const struct math_node *at[MATH_ITEMS_MAX];
+    size_t n;
+};
+
+/* A copy with each "plus or minus" read as plus (sign 1) or minus. */
+static const struct math_node *with_sign(struct math_work *w, const struct math_node *x, int sign)
+{
+    const struct math_node *kids[MATH_ITEMS_MAX];
+    if (x->n > MATH_ITEMS_MAX)
+        return NULL;
+    for (size_t i = 0; i < x->n; i++)
+        kids[i] = with_sign(w, x->kids[i], sign);
+    if (x->kind == MATH_PM)
+        return x->op * sign > 0 ? kids[0] : math_node1(w, MATH_NEG, kids[0]);
+    if (x->n == 0)
+        return x;
+    struct math_node *y = math_node(w, x->kind, kids, x->n);
+    if (y == NULL)
+        return NULL;
+    y->op = x->op;
+    y->text = x->text;
+    return y;
+}
+
+static bool members_add(struct math_work *w, struct members *m, const struct math_node *x)
+{
+    if (!math_has(w, x, MATH_PM)) {
+        if (m->n == MATH_ITEMS_MAX)
+            return false;
+        m->at[m->n++] = x;
+        return true;
+    }
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        const struct math_node *y = with_sign(w, x, sign);
+        if (y == NULL || m->n == MATH_ITEMS_MAX)
+            return false;
+        m->at[m->n++] = y;
+    }
+    return true;
+}
+
+static bool members_of(struct math_work *w, const struct math_node *x, struct members *ret)
+{
+    ret->n = 0;
+    if (x->kind != MATH_LIST && x->kind != MATH_SET)
+        return members_add(w, ret, x);
+    for (size_t i = 0; i < x->n; i++) {
+        if (!members_add(w, ret, x->kids[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Each member of one is a member of the other, one to one. */
+static enum math_answer compare_members(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    struct members r, s;
+    bool used[MATH_ITEMS_MAX] = {false}, unknown = false;
+    if (!members_of(w, a, &r) || !members_of(w, b, &s))
+        return MATH_UNKNOWN;
+    if (r.n != s.n)
+        return MATH_DIFFER;
+    for (size_t i = 0; i < r.n; i++) {
+        size_t k = 0;
+        for (; k < s.n; k++) {
+            enum math_answer one = used[k] ? MATH_DIFFER : compare_answers(w, r.at[i], s.at[k]);
+            unknown = unknown || one == MATH_UNKNOWN;
+            if (one == MATH_EQUAL)
+                break;
+        }
+        if (k == s.n)
+            return unknown ? MATH_UNKNOWN : MATH_DIFFER;
+        used[k] = true;
+    }
+    return MATH_EQUAL;
+}
+
+static enum math_answer compare_in_order(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    enum math_answer result = MATH_EQUAL;
+    if (a->n != b->n)
+        return MATH_DIFFER;
+    for (size_t i = 0; i < a->n && result != MATH_DIFFER; i++) {
+        enum math_answer one = compare_answers(w, a->kids[i], b->kids[i]);
+        result = one == MATH_EQUAL ? result : one;
+    }
+    return result;
+}
+
+/* ---- ratios, numerals ---- */
+
+static enum math_answer compare_ratios(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (a->kind != MATH_RATIO || b->kind != MATH_RATIO) {
+        const struct math_node *ratio = a->kind == MATH_RATIO ? a : b;
+        const struct math_node *value = a->kind == MATH_RATIO ? b : a;
+        if (ratio->n != 2 || !math_is_value(w, value))
+            return MATH_DIFFER;
+        const struct math_node *q =
+            math_node2(w, MATH_MUL, ratio->kids[0], math_node1(w, MATH_INV, ratio->kids[1]));
+        return q == NULL ? MATH_UNKNOWN : compare_exact(w, q, value);
+    }
+    if (a->n != b->n)
+        return MATH_DIFFER;
+    for (size_t i = 1; i < a->n; i++) {
+        const struct math_node *x = math_node2(w, MATH_MUL, a->kids[0], b->kids[i]);
+        const struct math_node *y = math_node2(w, MATH_MUL, b->kids[0], a->kids[i]);
+        enum math_answer r = x == NULL || y == NULL ? MATH_UNKNOWN : compare_exact(w, x, y);
+        if (r != MATH_EQUAL)
+            return r;
+    }
+    return MATH_EQUAL;
+}
+
+/* 52_8: the digits are the answer. The base may be left out, as it stands in the question, but not
+ * added, and the value in another base is another answer. */
+static enum math_answer compare_numerals(const struct math_node *a, const struct math_node *b)
+{
+    const char *x = a->text + strspn(a->text, "0"), *y = b->text + strspn(b->text, "0");
+    bool same = a->kind == MATH_BASED && strcmp(x, y) == 0 &&
+                (b->kind == MATH_BASED ? a->op == b->op : b->kind == MATH_NUM && b->places == 0);
+    return same ? MATH_EQUAL : MATH_DIFFER;
+}
+
+static enum math_answer compare_times(const struct math_node *a, const struct math_node *b)
+{
+    struct math_small h = {0, 1}, m = {0, 1};
+    const struct math_node *ratio = a->kind == MATH_RATIO ? a : b;
+    const struct math_node *time = a->kind == MATH_TIME ? a : b;
+    if (a->kind == MATH_TIME && b->kind == MATH_TIME)
+        return a->places == b->places ? MATH_EQUAL : MATH_DIFFER;
+    if (ratio->kind != MATH_RATIO || ratio->n != 2 || literal(ratio->kids[0]) == NULL ||
+        literal(ratio->kids[1]) == NULL || strlen(ratio->kids[1]->text) != 2)
+        return MATH_DIFFER;
+    struct math_work w = {.steps_left = 16};
+    if (!math_small(&w, ratio->kids[0], &h) || !math_small(&w, ratio->kids[1], &m) || h.num < 0 ||
+        h.num > 24)
+        return MATH_DIFFER;
+    long minutes = (long)(h.num * 60 + m.num);
+    bool same = minutes == time->places || (h.num <= 12 && minutes % 720 == time->places % 720);
+    return same ? MATH_EQUAL : MATH_DIFFER;
+}
+
+/* ---- the ladder by type ---- */
+
+static bool is_vector(const struct math_node *x)
+{
+    return x->kind == MATH_MATRIX && (x->op == 1 || (size_t)x->op == x->n);
+}
+
+static bool is_ordered(const struct math_node *x)
+{
+    return x->kind == MATH_TUPLE || x->kind == MATH_LIST || is_vector(x);
+}
+
+static bool is_real_set(const struct math_node *x)
+{
+    return x->kind == MATH_INTERVAL || x->kind == MATH_UNION || x->kind == MATH_MINUS ||
+           x->kind == MATH_REALS || (x->kind == MATH_REL && strpbrk(x->text, "<>lgn") != NULL);
+}
+
+static bool either(const struct math_node *a, const struct math_node *b, enum math_kind kind)
+{
+    return a->kind == kind || b->kind == kind;
+}
+
+static enum math_answer compare_collections(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (a->kind == MATH_MATRIX && b->kind == MATH_MATRIX)
+        return a->op == b->op || (is_vector(a) && is_vector(b)) ? compare_in_order(w, a, b)
+                                                                : MATH_DIFFER;
+    bool tuple = either(a, b, MATH_TUPLE) || either(a, b, MATH_MATRIX);
+    if (tuple) {
+        if (!is_ordered(a) || !is_ordered(b))
+            return MATH_DIFFER;
+        if (!math_has(w, a, MATH_PM) && !math_has(w, b, MATH_PM))
+            return compare_in_order(w, a, b);
+    }
+    return compare_members(w, a, b);
+}
+
+static bool is_collection(const struct math_node *x)
+{
+    return x->kind == MATH_LIST || x->kind == MATH_SET || x->kind == MATH_TUPLE ||
+           x->kind == MATH_MATRIX;
+}
+
+static enum math_answer compare_kinds(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (is_real_set(a) || is_real_set(b)) {
+        enum math_answer r = compare_real_sets(w, a, b);
+        if (r != MATH_UNKNOWN || a->kind != MATH_REL || b->kind != MATH_REL)
+            return r;
+    }
+    if (is_collection(a) || is_collection(b) || math_has(w, a, MATH_PM) || math_has(w, b, MATH_PM))
+        return compare_collections(w, a, b);
+    if (either(a, b, MATH_REL))
+        return compare_relations(w, a, b);
+    if (either(a, b, MATH_TIME))
+        return compare_times(a, b);
+    if (either(a, b, MATH_BASED))
+        return compare_numerals(a, b);
+    if (either(a, b, MATH_UNIT))
+        return compare_units(w, a, b);
+    if (either(a, b, MATH_RATIO))
+        return compare_ratios(w, a, b);
+    if (either(a, b, MATH_INF))
+        return a->kind == b->kind ? MATH_EQUAL : MATH_DIFFER;
+    if (!math_is_value(w, a) || !math_is_value(w, b))
+        return MATH_UNKNOWN;
+    return compare_values(w, a, b);
+}
+
+static bool is_same(struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (!math_step(w, 1) || a->kind != b->kind || a->op != b->op || a->places != b->places ||
+        a->n != b->n || strcmp(a->text, b->text) != 0)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!is_same(w, a->kids[i], b->kids[i]))
+            return false;
+    }
+    return true;
+}
+
+/* "-inf" and "+inf" are values of their own at the ends of intervals only, so that the trees decide
+ * first. */
+enum math_answer compare_answers(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer)
+{
+    if (is_same(w, reference, answer))
+        return MATH_EQUAL;
+    const struct math_node *a = reference, *b = answer;
+    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a))
+        a = relation_value(w, a, NULL);
+    else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b))
+        b = relation_value(w, b, NULL);
+    if (a == NULL || b == NULL)
+        return MATH_DIFFER;
+    return w->steps_left == 0 ? MATH_UNKNOWN : compare_kinds(w, a, b);
+}

@@ -1,0 +1,33 @@
+/* compare.h: whether two trees are one answer. The reference's type decides which other types may
+ * stand for it; docs/math-checker.md lists the rules.
+ */
+#ifndef COHORT_SCORING_MATH_COMPARE_H
+#define COHORT_SCORING_MATH_COMPARE_H
+
+#include "reward-server/scoring/math/field.h"
+
+enum math_answer compare_answers(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer);
+
+/* Two plain values, with the decimal policy. */
+enum math_answer compare_values(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer);
+
+/* Two plain values, exactly. */
+enum math_answer compare_exact(
+    struct math_work *w, const struct math_node *a, const struct math_node *b);
+
+/* Both as sets of real numbers: intervals, unions, inequalities in one name, finite sets of
+ * numbers. MATH_UNKNOWN when one is none. */
+enum math_answer compare_real_sets(
+    struct math_work *w, const struct math_node *a, const struct math_node *b);
+
+/* Equations and inequalities. */
+enum math_answer compare_relations(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer);
+
+/* x of "x = value", else NULL; ret_name gets what stands left. */
+const struct math_node *relation_value(
+    struct math_work *w, const struct math_node *x, const struct math_node **ret_name);
+
+#endif

@@ -1,0 +1,334 @@
+/* parse.c: answers, items, sums, products and powers. */
+#include "reward-server/scoring/math/parse.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "reward-server/scoring/math/unit.h"
+
+struct math_node *parse_fail(struct parser *p, const char *why)
+{
+    if (p->why == NULL)
+        p->why = why;
+    return NULL;
+}
+
+bool parse_take(struct parser *p, enum math_tok kind)
+{
+    if (p->t->kind != kind)
+        return false;
+    p->t++;
+    return true;
+}
+
+/* ---- units ---- */
+
+static bool at_unit(const struct parser *p)
+{
+    return p->brackets == 0 && (p->t->kind == TOK_TEXT || p->t->kind == TOK_WORD);
+}
+
+/* Words after a value, with a power and a quotient: "square feet", "cm^2", "km/h". */
+static const struct math_node *parse_unit(struct parser *p, const struct math_node *value)
+{
+    char words[MATH_UNIT_BYTES_MAX] = "", name[MATH_UNIT_BYTES_MAX];
+    for (size_t n = 0; value != NULL && at_unit(p); n = strlen(words)) {
+        (void)snprintf(words + n, sizeof(words) - n, "%s%s", n > 0 ? " " : "", p->t->text);
+        if (strlen(words) + 1 >= sizeof(words))
+            return parse_fail(p, "words that are too long");
+        p->t++;
+        n = strlen(words);
+        bool brace = p->t->kind == TOK_CARET && p->t[1].kind == TOK_LBRACE;
+        const struct math_token *number = p->t + 1 + brace;
+        if (p->t->kind == TOK_CARET && number->kind == TOK_NUM && strlen(number->text) == 1 &&
+            (!brace || number[1].kind == TOK_RBRACE)) {
+            (void)snprintf(words + n, sizeof(words) - n, "^%s", number->text);
+            p->t = number + 1 + brace;
+        } else if (p->t->kind == TOK_SUPER) {
+            (void)snprintf(words + n, sizeof(words) - n, "^%d", p->t->op);
+            p->t++;
+        }
+        n = strlen(words);
+        if (p->t->kind == TOK_DIVIDE && (p->t[1].kind == TOK_WORD || p->t[1].kind == TOK_TEXT)) {
+            (void)snprintf(words + n, sizeof(words) - n, "/");
+            p->t++;
+        }
+    }
+    if (value == NULL || words[0] == '\0')
+        return value;
+    if (!unit_canonical(words, name) || name[0] == '\0')
+        return parse_fail(p, "words that are no unit");
+    struct math_node *x = math_leaf(p->w, MATH_UNIT, name, strlen(name));
+    struct math_node *y = math_node1(p->w, MATH_UNIT, value);
+    if (x == NULL || y == NULL)
+        return NULL;
+    y->text = x->text;
+    return y;
+}
+
+static const struct math_node *unit_of(
+    struct parser *p, const struct math_node *value, const char *name)
+{
+    struct math_node *x = math_node1(p->w, MATH_UNIT, value);
+    if (x != NULL)
+        x->text = name;
+    return x;
+}
+
+/* ---- items ---- */
+
+/* A sum with a currency before it or a unit after it; a ratio. */
+static const struct math_node *parse_quantity(struct parser *p)
+{
+    const struct math_node *terms[MATH_ITEMS_MAX];
+    const char *money = NULL;
+    size_t n = 0;
+    bool negative = p->t->kind == TOK_MINUS && p->t[1].kind == TOK_MONEY;
+    p->t += negative;
+    if (p->t->kind == TOK_MONEY) {
+        money = p->t->text;
+        p->t++;
+    }
+    do {
+        terms[n] = parse_unit(p, parse_sum(p));
+        if (terms[n] == NULL)
+            return NULL;
+        n++;
+    } while (n < MATH_ITEMS_MAX && p->brackets == 0 && parse_take(p, TOK_COLON));
+    if (n > 1)
+        return math_node(p->w, MATH_RATIO, terms, n);
+    const struct math_node *x = negative ? math_node1(p->w, MATH_NEG, terms[0]) : terms[0];
+    return money != NULL && x != NULL && terms[0]->kind != MATH_UNIT ? unit_of(p, x, money) : x;
+}
+
+static const struct math_node *parse_union(struct parser *p)
+{
+    const struct math_node *x = parse_quantity(p);
+    while (x != NULL && (p->t->kind == TOK_CUP || p->t->kind == TOK_MINUS_SET)) {
+        enum math_kind kind = p->t->kind == TOK_CUP ? MATH_UNION : MATH_MINUS;
+        p->t++;
+        x = math_node2(p->w, kind, x, parse_quantity(p));
+    }
+    return x;
+}
+
+/* Relations in a row make one node: a < b < c. "x in S" is S. */
+const struct math_node *parse_item(struct parser *p)
+{
+    enum { RELATIONS_MAX = 8 };
+    const struct math_node *sides[RELATIONS_MAX + 1];
+    char ops[RELATIONS_MAX + 1];
+    size_t n = 0;
+    if (p->t->kind == TOK_REL && p->t->op == '=') /* "= 5" */
+        p->t++;
+    sides[0] = parse_union(p);
+    if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
+        return parse_union(p);
+    while (sides[n] != NULL && n < RELATIONS_MAX && p->t->kind == TOK_REL) {
+        ops[n++] = (char)p->t->op;
+        p->t++;
+        sides[n] = parse_union(p);
+    }
+    if (sides[n] == NULL || n == 0)
+        return sides[n];
+    struct math_node *text = math_leaf(p->w, MATH_REL, ops, n);
+    struct math_node *x = math_node(p->w, MATH_REL, sides, n + 1);
+    if (text == NULL || x == NULL)
+        return NULL;
+    x->text = text->text;
+    return x;
+}
+
+/* Items with commas, semicolons, "and" or "or" between them; one alone is itself. */
+const struct math_node *parse_list(struct parser *p, bool keep_one)
+{
+    const struct math_node *items[MATH_ITEMS_MAX];
+    size_t n = 0;
+    for (;;) {
+        if (n == MATH_ITEMS_MAX)
+            return parse_fail(p, "more than 64 members");
+        items[n] = parse_item(p);
+        if (items[n] == NULL)
+            return NULL;
+        n++;
+        if (p->t->kind != TOK_COMMA && p->t->kind != TOK_AND)
+            break;
+        while (p->t->kind == TOK_COMMA || p->t->kind == TOK_AND)
+            p->t++;
+    }
+    return n == 1 && !keep_one ? items[0] : math_node(p->w, MATH_LIST, items, n);
+}
+
+/* ---- sums and products ---- */
+
+const struct math_node *parse_sum(struct parser *p)
+{
+    const struct math_node *terms[MATH_ITEMS_MAX], *group[2];
+    size_t n = 0;
+    if (p->depth >= MATH_DEPTH_MAX || !math_step(p->w, 1))
+        return parse_fail(p, "nested too deeply");
+    p->depth++;
+    for (bool first = true;; first = false) {
+        int sign = 1, either = 0;
+        if (p->t->kind != TOK_PLUS && p->t->kind != TOK_MINUS && p->t->kind != TOK_PM && !first)
+            break;
+        for (unsigned signs = 0;
+             p->t->kind == TOK_PLUS || p->t->kind == TOK_MINUS || p->t->kind == TOK_PM; p->t++) {
+            if (++signs > 2)
+                return parse_fail(p, "signs in a row");
+            sign = p->t->kind == TOK_MINUS ? -sign : sign;
+            either = p->t->kind == TOK_PM ? p->t->op : either;
+        }
+        const struct math_node *x = parse_product(p, false);
+        if (x != NULL && sign < 0)
+            x = math_node1(p->w, MATH_NEG, x);
+        if (x != NULL && either != 0) {
+            struct math_node *pm = math_node1(p->w, MATH_PM, x);
+            if (pm != NULL)
+                pm->op = either;
+            x = pm;
+        }
+        if (x == NULL)
+            return NULL;
+        terms[n++] = x;
+        if (n == MATH_ITEMS_MAX) { /* a long sum becomes a sum of sums */
+            group[0] = math_node(p->w, MATH_ADD, terms, n);
+            if (group[0] == NULL)
+                return NULL;
+            terms[0] = group[0];
+            n = 1;
+        }
+    }
+    p->depth--;
+    return n == 1 ? terms[0] : math_node(p->w, MATH_ADD, terms, n);
+}
+
+/* A whole number directly before a proper fraction of whole numbers is a mixed number. */
+static bool is_mixed(const struct parser *p, const struct math_node *x)
+{
+    const struct math_token *t = p->t;
+    if (x->kind != MATH_NUM || x->op != 0 || x->places != 0)
+        return false;
+    if (t->kind == TOK_NUM)
+        return t->space && t[1].kind == TOK_DIVIDE && t[2].kind == TOK_NUM;
+    if (t->kind != TOK_FRAC)
+        return false;
+    bool a = t[1].kind == TOK_LBRACE;
+    const struct math_token *num = t + 1 + a;
+    if (num->kind != TOK_NUM)
+        return false;
+    if (!a) /* \frac12 */
+        return strlen(num->text) == 2 || (num[1].kind == TOK_NUM || num[1].kind == TOK_LBRACE);
+    if (num[1].kind != TOK_RBRACE)
+        return false;
+    bool b = num[2].kind == TOK_LBRACE;
+    const struct math_token *den = num + 2 + b;
+    size_t n = strlen(num->text), d = den->kind == TOK_NUM ? strlen(den->text) : 0;
+    return d > 0 && (!b || den[1].kind == TOK_RBRACE) &&
+           (n < d || (n == d && strcmp(num->text, den->text) < 0));
+}
+
+static const struct math_node *parse_factor(struct parser *p)
+{
+    bool negative = false;
+    for (unsigned signs = 0; p->t->kind == TOK_PLUS || p->t->kind == TOK_MINUS; p->t++) {
+        if (++signs > 1)
+            return parse_fail(p, "signs in a row");
+        negative = p->t->kind == TOK_MINUS;
+    }
+    const struct math_node *x = parse_atom(p);
+    return negative ? math_node1(p->w, MATH_NEG, x) : x;
+}
+
+static const struct math_node *parse_mixed(struct parser *p, const struct math_node *whole)
+{
+    const struct math_node *x = parse_atom(p);
+    if (x != NULL && parse_take(p, TOK_DIVIDE))
+        x = math_node2(p->w, MATH_MUL, x, math_node1(p->w, MATH_INV, parse_atom(p)));
+    return math_node2(p->w, MATH_ADD, whole, x);
+}
+
+/* Factors with or without a sign between them. As the argument of a function written without
+ * brackets a product ends before the next sign or function. */
+const struct math_node *parse_product(struct parser *p, bool argument)
+{
+    const struct math_node *factors[MATH_ITEMS_MAX];
+    size_t n = 0;
+    const struct math_node *x = parse_factor(p);
+    for (;;) {
+        if (x != NULL && n == 0 && is_mixed(p, x))
+            x = parse_mixed(p, x);
+        if (x == NULL)
+            return NULL;
+        factors[n++] = x;
+        if (n == MATH_ITEMS_MAX) {
+            factors[0] = math_node(p->w, MATH_MUL, factors, n);
+            n = 1;
+        }
+        bool sign = !argument && (p->t->kind == TOK_TIMES || p->t->kind == TOK_DIVIDE);
+        bool inverse = sign && p->t->kind == TOK_DIVIDE;
+        if (sign)
+            p->t++;
+        else if (!parse_starts_atom(p) || (argument && p->t->kind == TOK_FUNC))
+            break;
+        else if (p->t->kind == TOK_NUM && p->t[-1].kind == TOK_NUM)
+            return parse_fail(p, "two numbers without a sign between them");
+        x = sign ? parse_factor(p) : parse_atom(p);
+        x = inverse ? math_node1(p->w, MATH_INV, x) : x;
+    }
+    return n == 1 ? factors[0] : math_node(p->w, MATH_MUL, factors, n);
+}
+
+/* ---- the whole ---- */
+
+/* "3:05 p.m.", "9 am": the text without blanks, \text and braces. */
+static const struct math_node *parse_time(struct math_work *w, const char *s, size_t n)
+{
+    char flat[32];
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '\\') {
+            while (i + 1 < n && isalpha((unsigned char)s[i + 1]))
+                i++;
+        } else if (strchr(" {}.$~,\n", s[i]) == NULL) {
+            if (len + 1 >= sizeof(flat))
+                return NULL;
+            flat[len++] = (char)tolower((unsigned char)s[i]);
+        }
+    }
+    flat[len] = '\0';
+    unsigned hour, minute = 0;
+    char half;
+    int end = 0;
+    if (!(sscanf(flat, "%2u:%2u%cm%n", &hour, &minute, &half, &end) == 3 && end > 0) &&
+        !(sscanf(flat, "%2u%cm%n", &hour, &half, &end) == 2 && end > 0))
+        return NULL;
+    if (flat[end] != '\0' || hour < 1 || hour > 12 || minute > 59 || (half != 'a' && half != 'p'))
+        return NULL;
+    struct math_node *x = math_node(w, MATH_TIME, NULL, 0);
+    if (x != NULL) {
+        x->places = (long)((hour % 12 + (half == 'p' ? 12 : 0)) * 60 + minute);
+        x->op = half == 'p' ? 2 : 1;
+    }
+    return x;
+}
+
+const struct math_node *math_parse(
+    struct math_work *w, const char *text, size_t n, const char **ret_why)
+{
+    struct math_tokens tokens;
+    const struct math_node *x = parse_time(w, text, n);
+    if (x != NULL)
+        return x;
+    *ret_why = NULL;
+    if (math_lex(w, text, n, &tokens, ret_why)) {
+        struct parser p = {.w = w, .t = tokens.at};
+        x = parse_list(&p, false);
+        if (x != NULL && p.t->kind != TOK_END)
+            x = parse_fail(&p, "something left over");
+        *ret_why = p.why;
+    }
+    if (x == NULL && *ret_why == NULL)
+        *ret_why = w->why != NULL ? w->why : "not read";
+    return x;
+}

@@ -1,0 +1,34 @@
+/* parse.h: the text of an answer into a tree. Recursive descent over the tokens; an answer is a
+ * list of items, an item a relation, a union of sets, a ratio or a value with a unit.
+ */
+#ifndef COHORT_SCORING_MATH_PARSE_H
+#define COHORT_SCORING_MATH_PARSE_H
+
+#include "reward-server/scoring/math/lex.h"
+
+/* NULL with *ret_why (a constant) when the text is not mathematics that is known. */
+const struct math_node *math_parse(
+    struct math_work *w, const char *text, size_t n, const char **ret_why);
+
+/* ---- for the parser's own files ---- */
+
+struct parser {
+    struct math_work *w;
+    const struct math_token *t; /* the next token */
+    unsigned depth;             /* recursion */
+    unsigned bars;              /* open absolute values: a bar may close one */
+    unsigned brackets;          /* open brackets: no unit within */
+    const char *why;
+};
+
+struct math_node *parse_fail(struct parser *p, const char *why); /* NULL */
+bool parse_take(struct parser *p, enum math_tok kind);
+const struct math_node *parse_sum(struct parser *p);
+const struct math_node *parse_list(struct parser *p, bool keep_one);
+const struct math_node *parse_item(struct parser *p);
+const struct math_node *parse_atom(struct parser *p);
+const struct math_node *parse_function(struct parser *p);
+const struct math_node *parse_product(struct parser *p, bool argument);
+bool parse_starts_atom(const struct parser *p);
+
+#endif

@@ -1,0 +1,557 @@
+/* parse_atom.c: what a product is made of: numbers, names, brackets, functions, matrices. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "reward-server/scoring/math/parse.h"
+
+bool parse_starts_atom(const struct parser *p)
+{
+    switch (p->t->kind) {
+    case TOK_NUM:
+    case TOK_SYM:
+    case TOK_FUNC:
+    case TOK_LPAR:
+    case TOK_LBRACE:
+    case TOK_BAR_OPEN:
+    case TOK_LFLOOR:
+    case TOK_LCEIL:
+    case TOK_FRAC:
+    case TOK_SQRT:
+    case TOK_BINOM:
+    case TOK_INF:
+    case TOK_PI:
+        return true;
+    case TOK_BAR:
+        return p->bars == 0;
+    default:
+        return false;
+    }
+}
+
+static const struct math_node *leaf(struct parser *p, enum math_kind kind, const char *text)
+{
+    return math_leaf(p->w, kind, text, strlen(text));
+}
+
+/* ---- numbers and names ---- */
+
+static const struct math_node *power_of_ten(struct parser *p, long exponent)
+{
+    struct math_node *x = math_number(p->w, 1);
+    if (x != NULL)
+        x->places = -exponent;
+    return x;
+}
+
+/* 0.1(6): (16 - 1) / (10 x 9). */
+static const struct math_node *repeating(
+    struct parser *p, const struct math_node *head, const struct math_token *t)
+{
+    size_t n = strlen(t->text), r = strlen(t->repeat);
+    char *digits = arena_alloc(p->w->arena, n + r + 1), *nines = arena_alloc(p->w->arena, r + 1);
+    if (digits == NULL || nines == NULL)
+        return NULL;
+    memcpy(digits, t->text, n);
+    memcpy(digits + n, t->repeat, r);
+    memset(nines, '9', r);
+    const struct math_node *whole =
+        n > 0 ? math_leaf(p->w, MATH_NUM, t->text, n) : math_number(p->w, 0);
+    const struct math_node *top = math_node2(p->w, MATH_ADD,
+        math_leaf(p->w, MATH_NUM, digits, n + r), math_node1(p->w, MATH_NEG, whole));
+    const struct math_node *kids[] = {top, power_of_ten(p, -t->places),
+        math_node1(p->w, MATH_INV, math_leaf(p->w, MATH_NUM, nines, r))};
+    return head != NULL ? math_node(p->w, MATH_MUL, kids, 3) : NULL;
+}
+
+static const struct math_node *parse_number(struct parser *p)
+{
+    const struct math_token *t = p->t++;
+    struct math_node *x = math_leaf(p->w, MATH_NUM, t->text, strlen(t->text));
+    if (x == NULL)
+        return NULL;
+    x->places = t->places;
+    x->op = t->op;
+    return t->repeat != NULL ? repeating(p, x, t) : x;
+}
+
+/* The raw text of what stands below a name: letters and digits only. */
+static bool take_index(struct parser *p, struct buf *out)
+{
+    if (p->t->kind == TOK_NUM || p->t->kind == TOK_SYM) {
+        buf_printf(out, "_%s", p->t->text);
+        p->t++;
+        return true;
+    }
+    if (!parse_take(p, TOK_LBRACE))
+        return false;
+    buf_puts(out, "_");
+    for (unsigned n = 0; p->t->kind != TOK_RBRACE; p->t++) {
+        static const char marks[] = "+-";
+        if (p->t->kind == TOK_PLUS || p->t->kind == TOK_MINUS)
+            buf_append(out, &marks[p->t->kind == TOK_MINUS], 1);
+        else if (p->t->kind == TOK_NUM || p->t->kind == TOK_SYM || p->t->kind == TOK_WORD ||
+                 p->t->kind == TOK_TEXT)
+            buf_puts(out, p->t->text);
+        else if (p->t->kind == TOK_COMMA)
+            buf_puts(out, ",");
+        else
+            return false;
+        if (++n > 16)
+            return false;
+    }
+    p->t++;
+    return true;
+}
+
+/* Letters that stand for functions when a bracket follows directly. */
+static bool names_function(const struct math_token *t)
+{
+    return t[0].text[1] == '\0' && t[1].kind == TOK_LPAR && !t[1].space &&
+           (isupper((unsigned char)t[0].text[0]) || strchr("fgh", t[0].text[0]) != NULL);
+}
+
+static const struct math_node *parse_call(struct parser *p, const char *name)
+{
+    p->t++; /* the bracket */
+    p->brackets++;
+    const struct math_node *list = parse_list(p, true);
+    p->brackets--;
+    if (list == NULL || !parse_take(p, TOK_RPAR))
+        return parse_fail(p, "a bracket that is not closed");
+    struct math_node *x = math_node(p->w, MATH_CALL, list->kids, list->n);
+    if (x != NULL)
+        x->text = name;
+    return x;
+}
+
+static const struct math_node *parse_name(struct parser *p)
+{
+    const struct math_token *t = p->t++;
+    if (names_function(t))
+        return parse_call(p, t->text);
+    if (t->kind == TOK_SYM && strcmp(t->text, "e") == 0 && p->t->kind != TOK_UNDER)
+        return leaf(p, MATH_E, "");
+    if (t->kind == TOK_SYM && strcmp(t->text, "i") == 0 && p->t->kind != TOK_UNDER)
+        return leaf(p, MATH_I, "");
+    if (!parse_take(p, TOK_UNDER))
+        return leaf(p, MATH_SYM, t->text);
+    CLEANUP_BUF struct buf name = {0};
+    buf_puts(&name, t->text);
+    if (!take_index(p, &name))
+        return parse_fail(p, "an index that is not known");
+    return leaf(p, MATH_SYM, (const char *)name.data);
+}
+
+/* ---- brackets ---- */
+
+static const struct math_node *close_bracket(
+    struct parser *p, const struct math_node *list, bool open_square, bool close_square)
+{
+    if (list->n == 1 && !open_square && !close_square)
+        return list->kids[0]; /* brackets around a value */
+    if (list->n == 1)
+        return open_square == close_square ? list->kids[0]
+                                           : parse_fail(p, "an interval with one end");
+    if (list->n == 2 && (open_square || close_square)) {
+        struct math_node *x = math_node(p->w, MATH_INTERVAL, list->kids, 2);
+        if (x != NULL)
+            x->op = (open_square ? 1 : 0) | (close_square ? 2 : 0);
+        return x;
+    }
+    return math_node(p->w, MATH_TUPLE, list->kids, list->n);
+}
+
+/* ( ) and [ ] in any mix; ]a, b[ has its ends turned. */
+static const struct math_node *parse_bracket(struct parser *p)
+{
+    bool turned = p->t->kind == TOK_RBRACK, square = p->t->kind == TOK_LBRACK;
+    p->t++;
+    p->brackets++;
+    unsigned bars = p->bars;
+    p->bars = 0;
+    const struct math_node *list = parse_list(p, true);
+    p->bars = bars;
+    p->brackets--;
+    if (list == NULL)
+        return NULL;
+    bool round = p->t->kind == TOK_RPAR;
+    if (turned && p->t->kind == TOK_LBRACK && list->n == 2) {
+        p->t++;
+        struct math_node *x = math_node(p->w, MATH_INTERVAL, list->kids, 2);
+        return x;
+    }
+    if (!round && p->t->kind != TOK_RBRACK)
+        return parse_fail(p, "a bracket that is not closed");
+    p->t++;
+    return close_bracket(p, list, square, !round);
+}
+
+static const struct math_node *parse_enclosed(struct parser *p, enum math_tok close)
+{
+    p->t++;
+    p->brackets++;
+    unsigned bars = p->bars;
+    p->bars = close == TOK_BAR ? 1 : 0;
+    const struct math_node *x = parse_sum(p);
+    p->bars = bars;
+    p->brackets--;
+    if (x != NULL && !parse_take(p, close))
+        return parse_fail(p, "a bracket that is not closed");
+    return x;
+}
+
+static const struct math_node *func(
+    struct parser *p, enum math_func f, const struct math_node *const *kids, size_t n)
+{
+    struct math_node *x = math_node(p->w, MATH_FUNC, kids, n);
+    if (x != NULL)
+        x->op = (int)f;
+    return x;
+}
+
+static const struct math_node *func1(struct parser *p, enum math_func f, const struct math_node *a)
+{
+    return func(p, f, &a, 1);
+}
+
+/* {a, b} in plain text is a set; in LaTeX braces only group. \{x | condition\} is the condition. */
+static const struct math_node *parse_braces(struct parser *p)
+{
+    enum math_tok close = p->t->kind == TOK_LSET ? TOK_RSET : TOK_RBRACE;
+    p->t++;
+    if (close == TOK_RSET && parse_take(p, close))
+        return math_node(p->w, MATH_SET, NULL, 0);
+    p->brackets++;
+    unsigned bars = p->bars;
+    p->bars = close == TOK_RSET ? 1 : 0;
+    const struct math_node *list = parse_list(p, true);
+    bool builder = list != NULL && close == TOK_RSET && list->n == 1 &&
+                   (p->t->kind == TOK_BAR || p->t->kind == TOK_COLON);
+    if (builder) {
+        p->t++;
+        list = parse_list(p, false);
+    }
+    p->bars = bars;
+    p->brackets--;
+    if (list == NULL)
+        return NULL;
+    if (!parse_take(p, close))
+        return parse_fail(p, "a brace that is not closed");
+    if (builder)
+        return list;
+    if (close == TOK_RBRACE && list->n == 1)
+        return list->kids[0];
+    return math_node(p->w, MATH_SET, list->kids, list->n);
+}
+
+static const struct math_node *parse_angle(struct parser *p)
+{
+    p->t++;
+    p->brackets++;
+    const struct math_node *list = parse_list(p, true);
+    p->brackets--;
+    if (list == NULL || !parse_take(p, TOK_RANGLE))
+        return parse_fail(p, "a bracket that is not closed");
+    return math_node(p->w, MATH_TUPLE, list->kids, list->n);
+}
+
+/* ---- commands with arguments ---- */
+
+/* {...}, or one token; of a number without braces one digit, as TeX reads it. */
+static const struct math_node *parse_argument(struct parser *p, const char **rest)
+{
+    if (*rest != NULL && **rest != '\0') {
+        const char digit[] = {**rest, '\0'};
+        (*rest)++;
+        return leaf(p, MATH_NUM, digit);
+    }
+    if (p->t->kind == TOK_LBRACE) {
+        p->t++;
+        p->brackets++;
+        const struct math_node *x = parse_sum(p);
+        p->brackets--;
+        if (x != NULL && !parse_take(p, TOK_RBRACE))
+            return parse_fail(p, "a brace that is not closed");
+        return x;
+    }
+    if (p->t->kind == TOK_NUM && p->t->places == 0 && p->t->text[0] != '\0') {
+        *rest = p->t->text;
+        p->t++;
+        return parse_argument(p, rest);
+    }
+    return parse_atom(p);
+}
+
+/* What \frac and \binom leave of a number behind their arguments is a factor: \frac123 is
+ * (1/2) 3. */
+static const struct math_node *with_rest(
+    struct parser *p, const struct math_node *x, const char *rest)
+{
+    if (rest == NULL || *rest == '\0' || x == NULL)
+        return x;
+    return math_node2(p->w, MATH_MUL, x, leaf(p, MATH_NUM, rest));
+}
+
+static const struct math_node *parse_fraction(struct parser *p)
+{
+    enum math_tok kind = p->t->kind;
+    const char *rest = NULL;
+    p->t++;
+    const struct math_node *kids[2];
+    kids[0] = parse_argument(p, &rest);
+    kids[1] = kids[0] != NULL ? parse_argument(p, &rest) : NULL;
+    if (kids[1] == NULL)
+        return parse_fail(p, "a fraction without two parts");
+    if (kind == TOK_BINOM)
+        return with_rest(p, func(p, FUNC_BINOM, kids, 2), rest);
+    return with_rest(
+        p, math_node2(p->w, MATH_MUL, kids[0], math_node1(p->w, MATH_INV, kids[1])), rest);
+}
+
+static const struct math_node *parse_root(struct parser *p)
+{
+    const struct math_node *index = math_number(p->w, 2);
+    const char *rest = NULL;
+    p->t++;
+    if (p->t->kind == TOK_LBRACK) {
+        index = parse_enclosed(p, TOK_RBRACK);
+        if (index == NULL)
+            return NULL;
+    }
+    const struct math_node *x = parse_argument(p, &rest);
+    return with_rest(p, math_node2(p->w, MATH_POW, x, math_node1(p->w, MATH_INV, index)), rest);
+}
+
+/* ---- functions ---- */
+
+static const struct math_node *function_argument(struct parser *p)
+{
+    if (p->t->kind == TOK_LPAR)
+        return parse_bracket(p);
+    if (p->t->kind == TOK_LBRACE)
+        return parse_braces(p);
+    return parse_product(p, true);
+}
+
+/* \sin^2 x, \sin^{-1} x, \log_b x, \sin(x). */
+const struct math_node *parse_function(struct parser *p)
+{
+    static const int inverse[] = {
+        [FUNC_SIN] = FUNC_ASIN, [FUNC_COS] = FUNC_ACOS, [FUNC_TAN] = FUNC_ATAN};
+    enum math_func f = (enum math_func)p->t->op;
+    const struct math_node *power = NULL, *base = NULL, *kids[2];
+    const char *rest = NULL;
+    struct math_small exponent;
+    p->t++;
+    if (f == FUNC_LOG && parse_take(p, TOK_UNDER) && (base = parse_argument(p, &rest)) == NULL)
+        return NULL;
+    if (parse_take(p, TOK_CARET) && (power = parse_argument(p, &rest)) == NULL)
+        return NULL;
+    if (p->depth >= MATH_DEPTH_MAX)
+        return parse_fail(p, "nested too deeply");
+    p->depth++;
+    const struct math_node *x =
+        rest != NULL && *rest != '\0' ? leaf(p, MATH_NUM, rest) : function_argument(p);
+    p->depth--;
+    if (x == NULL)
+        return parse_fail(p, "a function without an argument");
+    if (power != NULL && f <= FUNC_TAN && math_small(p->w, power, &exponent) &&
+        exponent.num == -1 && exponent.den == 1) {
+        f = (enum math_func)inverse[f];
+        power = NULL;
+    }
+    kids[0] = base != NULL ? base : math_number(p->w, 10);
+    kids[1] = x;
+    const struct math_node *y = f == FUNC_LOG ? func(p, f, kids, 2) : func1(p, f, x);
+    return power != NULL ? math_node2(p->w, MATH_POW, y, power) : y;
+}
+
+/* ---- matrices ---- */
+
+static const struct math_node *parse_matrix(struct parser *p)
+{
+    const char *name = p->t->text;
+    const struct math_node *cells[MATH_ITEMS_MAX];
+    size_t n = 0, columns = 0, in_row = 0;
+    if (strstr(name, "matrix") == NULL && strcmp(name, "array") != 0)
+        return parse_fail(p, "an environment that is not known");
+    if (strcmp(name, "vmatrix") == 0)
+        return parse_fail(p, "a determinant");
+    p->t++;
+    p->brackets++;
+    while (p->t->kind != TOK_END_ENV) {
+        if (n == MATH_ITEMS_MAX)
+            return parse_fail(p, "a matrix of more than 64 cells");
+        cells[n] = parse_sum(p);
+        if (cells[n] == NULL)
+            return NULL;
+        n++;
+        in_row++;
+        if (parse_take(p, TOK_AMP))
+            continue;
+        if (p->t->kind != TOK_ROW && p->t->kind != TOK_END_ENV)
+            return parse_fail(p, "a matrix that is not closed");
+        if (columns != 0 && in_row != columns)
+            return parse_fail(p, "rows of different lengths");
+        columns = in_row;
+        in_row = 0;
+        (void)parse_take(p, TOK_ROW);
+    }
+    p->t++;
+    p->brackets--;
+    if (n == 0 || in_row != 0)
+        return parse_fail(p, "a matrix that is not closed");
+    struct math_node *x = math_node(p->w, MATH_MATRIX, cells, n);
+    if (x != NULL)
+        x->op = (int)columns;
+    return x;
+}
+
+/* ---- atoms ---- */
+
+static const struct math_node *parse_based(struct parser *p)
+{
+    struct math_node *x = math_leaf(p->w, MATH_BASED, p->t->text, strlen(p->t->text));
+    if (x != NULL)
+        x->op = p->t->op;
+    p->t++;
+    return x;
+}
+
+static const struct math_node *empty_set(struct parser *p)
+{
+    p->t++;
+    return math_node(p->w, MATH_SET, NULL, 0);
+}
+
+static const struct math_node *constant(struct parser *p, enum math_kind kind)
+{
+    p->t++;
+    return math_node(p->w, kind, NULL, 0);
+}
+
+static const struct math_node *parse_words(struct parser *p)
+{
+    const struct math_node *x = leaf(p, p->t->kind == TOK_TEXT ? MATH_TEXT : MATH_SYM, p->t->text);
+    p->t++;
+    if (p->t->kind == TOK_WORD || p->t->kind == TOK_TEXT || parse_starts_atom(p))
+        return parse_fail(p, "words"); /* a sentence, not a product */
+    return x;
+}
+
+static const struct math_node *parse_plain_atom(struct parser *p)
+{
+    switch (p->t->kind) {
+    case TOK_NUM:
+        return parse_number(p);
+    case TOK_BASED:
+        return parse_based(p);
+    case TOK_SYM:
+        return parse_name(p);
+    case TOK_WORD:
+    case TOK_TEXT:
+        return parse_words(p);
+    case TOK_FUNC:
+        return parse_function(p);
+    case TOK_LPAR:
+    case TOK_LBRACK:
+    case TOK_RBRACK:
+        return parse_bracket(p);
+    case TOK_LBRACE:
+    case TOK_LSET:
+        return parse_braces(p);
+    case TOK_LANGLE:
+        return parse_angle(p);
+    case TOK_BAR:
+        return func1(p, FUNC_ABS, parse_enclosed(p, TOK_BAR));
+    case TOK_BAR_OPEN:
+        return func1(p, FUNC_ABS, parse_enclosed(p, TOK_BAR_CLOSE));
+    case TOK_LFLOOR:
+        return func1(p, FUNC_FLOOR, parse_enclosed(p, TOK_RFLOOR));
+    case TOK_LCEIL:
+        return func1(p, FUNC_CEIL, parse_enclosed(p, TOK_RCEIL));
+    case TOK_FRAC:
+    case TOK_BINOM:
+        return parse_fraction(p);
+    case TOK_SQRT:
+        return parse_root(p);
+    case TOK_BEGIN:
+        return parse_matrix(p);
+    case TOK_INF:
+        return constant(p, MATH_INF);
+    case TOK_PI:
+        return constant(p, MATH_PI);
+    case TOK_REALS:
+        return constant(p, MATH_REALS);
+    case TOK_EMPTY:
+        return empty_set(p);
+    default:
+        return parse_fail(p, "a value is missing");
+    }
+}
+
+static const struct math_node *with_unit(
+    struct parser *p, const struct math_node *x, const char *unit)
+{
+    struct math_node *y = math_node1(p->w, MATH_UNIT, x);
+    if (y != NULL)
+        y->text = unit;
+    return y;
+}
+
+/* After ^: a degree sign, or an exponent, which itself may be a power without braces. */
+static const struct math_node *parse_exponent(struct parser *p, const struct math_node *x)
+{
+    const char *rest = NULL;
+    const struct math_token *t = p->t;
+    bool brace = t->kind == TOK_LBRACE && t[1].kind == TOK_DEGREE && t[2].kind == TOK_RBRACE;
+    if (brace || t->kind == TOK_DEGREE) {
+        p->t += brace ? 3 : 1;
+        return with_unit(p, x, "degree");
+    }
+    if (p->depth >= MATH_DEPTH_MAX)
+        return parse_fail(p, "nested too deeply");
+    p->depth++;
+    bool negative = parse_take(p, TOK_MINUS);
+    const struct math_node *exponent;
+    if (p->t->kind == TOK_NUM || p->t->kind == TOK_LPAR || p->t->kind == TOK_SYM)
+        exponent = parse_atom(p); /* x^12 in plain text is x to the twelfth; 2^3^4 goes right */
+    else
+        exponent = parse_argument(p, &rest);
+    p->depth--;
+    if (negative)
+        exponent = math_node1(p->w, MATH_NEG, exponent);
+    return math_node2(p->w, MATH_POW, x, exponent);
+}
+
+static long take_super(struct parser *p)
+{
+    long n = 0;
+    for (; p->t->kind == TOK_SUPER && n < 1000000; p->t++)
+        n = n * 10 + p->t->op;
+    return n;
+}
+
+const struct math_node *parse_atom(struct parser *p)
+{
+    if (p->depth >= MATH_DEPTH_MAX || !math_step(p->w, 1))
+        return parse_fail(p, "nested too deeply");
+    p->depth++;
+    const struct math_node *x = parse_plain_atom(p);
+    while (x != NULL) {
+        if (parse_take(p, TOK_CARET))
+            x = parse_exponent(p, x);
+        else if (p->t->kind == TOK_SUPER)
+            x = math_node2(p->w, MATH_POW, x, math_number(p->w, take_super(p)));
+        else if (parse_take(p, TOK_BANG))
+            x = func1(p, FUNC_FACT, x);
+        else if (parse_take(p, TOK_DEGREE))
+            x = with_unit(p, x, "degree");
+        else if (parse_take(p, TOK_PERCENT))
+            x = with_unit(p, x, "percent");
+        else
+            break;
+    }
+    p->depth--;
+    return x;
+}

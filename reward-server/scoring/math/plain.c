@@ -1,0 +1,96 @@
+/* plain.c: answers as text: the first step of every comparison, and the only one for words. */
+#include <ctype.h>
+
+#include "reward-server/scoring/math/check.h"
+
+/* Commands that vanish; the braces of those that hold text vanish with all braces around words. */
+static const char *const vanish[] = {"\\left.", "\\right.", "\\text", "\\textbf", "\\textrm",
+    "\\textit", "\\mbox", "\\mathrm", "\\mathbf", "\\left", "\\right", "\\displaystyle", "\\!",
+    "\\,", "\\;", "\\:", "\\ ", "\\quad", "\\qquad", "\\(", "\\)", "\\[", "\\]"};
+
+static size_t vanishing(const char *s, size_t n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(vanish); i++) {
+        size_t len = strlen(vanish[i]);
+        bool word = isalpha((unsigned char)vanish[i][len - 1]) != 0;
+        if (n >= len && memcmp(s, vanish[i], len) == 0 &&
+            (!word || n == len || !isalpha((unsigned char)s[len])))
+            return len;
+    }
+    return 0;
+}
+
+/* Whether the brace at the beginning closes at the end, and not before. */
+static bool is_enclosed(const char *s, size_t n)
+{
+    size_t depth = 0;
+    for (size_t i = 0; i < n; i++) {
+        depth += s[i] == '{';
+        if (s[i] == '}' && depth > 0 && --depth == 0)
+            return i == n - 1 && s[0] == '{';
+    }
+    return false;
+}
+
+const char *plain_text(struct arena *a, struct span s)
+{
+    char *out = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+    if (out == NULL)
+        return "";
+    for (size_t i = 0; i < s.n;) {
+        size_t skip = s.at[i] == '\\' ? vanishing(s.at + i, s.n - i) : 0;
+        bool gone = isspace((unsigned char)s.at[i]) || s.at[i] == '$' || s.at[i] == '~';
+        if (s.at[i] == '\\' && i + 1 < s.n && s.at[i + 1] == '$')
+            gone = true;
+        if (skip == 0 && !gone)
+            out[n++] = s.at[i];
+        i += skip > 0 ? skip : 1;
+    }
+    while (n > 0 && out[n - 1] == '.')
+        n--;
+    out[n] = '\0';
+    while (n > 2 && is_enclosed(out, n)) {
+        out[n - 1] = '\0';
+        out++;
+        n -= 2;
+    }
+    return out;
+}
+
+bool plain_is_words(struct span s)
+{
+    size_t run = 0, longest = 0;
+    bool wrapped = s.n > 0 && s.at[0] == '\\';
+    if (s.n > 6 && memcmp(s.at, "\\text{", 6) == 0 && memchr(s.at, '}', s.n) == s.at + s.n - 1)
+        s = (struct span){s.at + 6, s.n - 7};
+    else if (s.n > 6 && memcmp(s.at, "\\mbox{", 6) == 0 && memchr(s.at, '}', s.n) == s.at + s.n - 1)
+        s = (struct span){s.at + 6, s.n - 7};
+    for (size_t i = 0; i < s.n; i++) {
+        if (!isalpha((unsigned char)s.at[i]) && strchr(" '.-", s.at[i]) == NULL)
+            return false;
+        run = isalpha((unsigned char)s.at[i]) ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest > (wrapped ? 1 : 3); /* "xy" is a product unless it stands in \text */
+}
+
+char plain_choice(const char *plain)
+{
+    static const char *const leads[] = {"option", "Option", "choice", "Choice", "answer", "Answer"};
+    for (size_t i = 0; i < ARRAY_LEN(leads); i++) {
+        if (strncmp(plain, leads[i], strlen(leads[i])) == 0)
+            plain += strlen(leads[i]);
+    }
+    while (*plain == '{' || *plain == '*')
+        plain++;
+    bool open = *plain == '(';
+    plain += open;
+    while (*plain == '{')
+        plain++;
+    char letter = *plain;
+    if (letter < 'A' || letter > 'J')
+        return 0;
+    plain++;
+    return plain[strspn(plain, ")}.:*")] == '\0' ? letter : 0;
+}
