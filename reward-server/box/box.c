@@ -73,7 +73,7 @@ static int read_hello(struct box *b, struct err *e)
     int r = wire_read(b->control, &text, e);
     if (r < 0)
         return r;
-    if (r == 0 || !wire_result_unpack(text.data, text.len, &hello))
+    if (r == 0 || !wire_results_unpack(text.data, text.len, &hello, 1))
         return err_set(e, ERR_FAIL, "'%s' ended at its start", b->program);
     if (hello.end == BOX_FAULT)
         r = err_set(e, ERR_FAIL, "%s", hello.message);
@@ -219,27 +219,49 @@ static void give_back(struct box *b, int fd, uint64_t generation, bool good)
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-int box_run(struct box *b, const struct box_request *q, struct box_result *ret, struct err *e)
+static int check_request(const struct box_request *q, struct err *e)
 {
     size_t bytes = q->input_len;
-    for (size_t i = 0; i < q->file_count; i++)
-        bytes += q->files[i].n;
-    if (bytes > BOX_FILE_BYTES_MAX || q->file_count > BOX_FILES_MAX)
-        return err_set(e, ERR_LIMIT, "box: %zu bytes in %zu files, at most %d in %d", bytes,
-            q->file_count, BOX_FILE_BYTES_MAX, BOX_FILES_MAX);
+    for (size_t i = 0; i < q->file_count && i < BOX_FILES_MAX; i++)
+        bytes += q->file_count <= BOX_FILES_MAX ? q->files[i].n : 0;
+    if (bytes <= BOX_FILE_BYTES_MAX && q->file_count <= BOX_FILES_MAX)
+        return 0;
+    return err_set(e, ERR_LIMIT, "box: %zu bytes in %zu files, at most %d in %d", bytes,
+        q->file_count, BOX_FILE_BYTES_MAX, BOX_FILES_MAX);
+}
+
+static int run(
+    struct box *b, const struct box_request *q, struct box_result *ret, size_t count, struct err *e)
+{
     int fd = -1;
     uint64_t generation;
     CLEANUP_BUF struct buf message = {0};
-    wire_request_pack(&message, q);
+    wire_parts_begin(&message, count);
+    for (size_t i = 0; i < count; i++) {
+        if (check_request(&q[i], e) < 0)
+            return e->code;
+        wire_request_add(&message, &q[i]);
+    }
     int r = take(b, &fd, &generation, e);
     if (r < 0)
         return r;
     r = wire_write(fd, &message, e);
     if (r == 0)
         r = wire_read(fd, &message, e);
-    bool good = r == 1 && wire_result_unpack(message.data, message.len, ret);
+    bool good = r == 1 && wire_results_unpack(message.data, message.len, ret, count);
     give_back(b, fd, generation, good);
     if (!good)
         return err_set(e, ERR_RETRY, "a box ended while it ran a program");
     return 0;
+}
+
+int box_run(struct box *b, const struct box_request *q, struct box_result *ret, struct err *e)
+{
+    return run(b, q, ret, 1, e);
+}
+
+int box_run_pair(struct box *b, const struct box_request q[BOX_PAIR],
+    struct box_result ret[BOX_PAIR], struct err *e)
+{
+    return run(b, q, ret, BOX_PAIR, e);
 }

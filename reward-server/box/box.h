@@ -15,6 +15,8 @@
 #include "common/base/err.h"
 
 enum {
+    BOX_PAIR = 2,
+    BOX_PEER_LOST = 93, /* exit status */
     BOX_FILES_MAX = 8,
     BOX_NAME_MAX = 64,             /* a file in the work directory, with its NUL */
     BOX_FILE_BYTES_MAX = 64 << 20, /* of all files and the input together */
@@ -58,6 +60,7 @@ enum box_end {
     BOX_MEMORY,
     BOX_OUTPUT,
     BOX_VIOLATION, /* a system call that ends a program */
+    BOX_STOPPED,   /* the other of its pair ended */
     BOX_FAULT,     /* no run: message says why */
     BOX_END_COUNT
 };
@@ -85,6 +88,12 @@ void box_close(struct box *b); /* NULL is fine; no box_run may be under way */
 /* ERR_RETRY when the box went away; all else is in the result, which the caller clears. */
 int box_run(struct box *b, const struct box_request *q, struct box_result *ret,
     struct err *e) ERR_WARN_UNUSED;
+
+/* Two boxes at once, e.g. of a test and of a program: descriptor 3 of each reads what the other
+ * writes to its descriptor 4. The end of the first ends the second, unless it is exit status
+ * BOX_PEER_LOST, which waits for the second to end. */
+int box_run_pair(struct box *b, const struct box_request q[BOX_PAIR],
+    struct box_result ret[BOX_PAIR], struct err *e) ERR_WARN_UNUSED;
 
 const char *box_isolation(const struct box *b);
 

@@ -21,7 +21,7 @@
 #include "common/base/mem.h"
 #include "reward-server/box/filter.h"
 
-enum { STACK_BYTES = 64 << 20, FILES_OPEN = 64 };
+enum { STACK_BYTES = 64 << 20, FILES_OPEN = 64, FD_BASE = 200 };
 
 /* Directories that are links into /usr on merged systems, and not shown elsewhere. */
 static const char *const links[] = {"/bin", "/lib", "/lib64"};
@@ -219,15 +219,12 @@ static void program_main(const struct inside *in)
     static const char *const env[] = {
         "PATH=/usr/bin:/bin", "HOME=/box", "TMPDIR=/box", "LANG=C.UTF-8", NULL};
     MUST(setsid());
-    for (int fd = 0; fd < INSIDE_FDS; fd++)
-        MUST(dup2(in->fds[fd], fd));
-    int report = INSIDE_FDS;
-    if (in->report_fd != report)
-        MUST(dup3(in->report_fd, report, O_CLOEXEC));
-    struct inside moved = *in;
-    moved.report_fd = report;
-    in = &moved;
-    MUST(close_range((unsigned)report + 1, ~0U, 0));
+    for (int fd = 0; fd < INSIDE_FDS; fd++) {
+        if (in->fds[fd] >= 0)
+            MUST(dup2(in->fds[fd], fd));
+    }
+    MUST(close_range(INSIDE_FDS, (unsigned)in->report_fd - 1, 0));
+    MUST(close_range((unsigned)in->report_fd + 1, ~0U, 0)); /* this one closes with exec */
     set_limits(in);
     drop_rights(in);
     sigset_t none;
@@ -237,7 +234,7 @@ static void program_main(const struct inside *in)
     if (!filter_load(in->cgroup || in->request->phase == BOX_COMPILE))
         fail(in, "seccomp filter");
     if (in->phase == NULL) {
-        (void)close(report);
+        (void)close(in->report_fd);
         _exit(probe());
     }
     (void)execve(in->phase->argv[0], (char *const *)in->phase->argv, (char *const *)env);
@@ -246,10 +243,30 @@ static void program_main(const struct inside *in)
 
 /* ---- the first process ---- */
 
+/* Our descriptors to numbers from FD_BASE, all others closed: those of a pair's other box would
+ * hide its end. */
+static struct inside move_fds(const struct inside *in)
+{
+    struct inside moved = *in;
+    int *fds[INSIDE_FDS + 2];
+    for (int i = 0; i < INSIDE_FDS; i++)
+        fds[i] = &moved.fds[i];
+    fds[INSIDE_FDS] = &moved.go_fd;
+    fds[INSIDE_FDS + 1] = &moved.report_fd;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        if (*fds[i] >= 0)
+            *fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, FD_BASE);
+    }
+    MUST(close_range(3, FD_BASE - 1, 0));
+    return moved;
+}
+
 void inside_main(const struct inside *in)
 {
     char go;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    struct inside moved = move_fds(in);
+    in = &moved;
     if (read(in->go_fd, &go, 1) != 1)
         _exit(127); /* the slot went away */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -260,8 +277,10 @@ void inside_main(const struct inside *in)
         program_main(in);
         _exit(127);
     }
-    for (int fd = 0; fd < INSIDE_FDS; fd++)
-        (void)close(in->fds[fd]); /* so that the ends of the streams are seen outside */
+    for (int fd = 0; fd < INSIDE_FDS; fd++) {
+        if (in->fds[fd] >= 0)
+            (void)close(in->fds[fd]); /* so that the ends of the streams are seen outside */
+    }
     struct inside_report report = {.kind = INSIDE_ENDED};
     pid_t ended;
     do

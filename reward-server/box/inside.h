@@ -22,12 +22,13 @@ struct inside_report {
     char what[64];
 };
 
-enum inside_fd { INSIDE_IN, INSIDE_OUT, INSIDE_ERR, INSIDE_FDS };
+/* The program's descriptors. The last two lead to the other box of a pair. */
+enum inside_fd { INSIDE_IN, INSIDE_OUT, INSIDE_ERR, INSIDE_FROM, INSIDE_TO, INSIDE_FDS };
 
 struct inside {
     const struct box_request *request;
     const struct language_phase *phase; /* NULL: the probe of the self-test */
-    int fds[INSIDE_FDS];                /* the program's descriptors 0, 1, 2 */
+    int fds[INSIDE_FDS];                /* -1: none */
     int report_fd, go_fd;               /* go: one byte when groups and uids are set */
     uid_t uid;                          /* the program's, as seen inside */
     bool userns;                        /* the user namespace is our own: nothing to give up */

@@ -17,6 +17,9 @@
  * box; the descriptors 0, 1 and 2, which are pipes. It has no capabilities, and the system calls
  * of filter.c. What it writes is bytes to us; nothing outside opens a file that it can name.
  *
+ * Two boxes can be made as a pair, for a test that is code of its own: the test in one, the program
+ * in the other, with a pipe each way. What comes through it is for the test to check.
+ *
  * Who judges: the slot. Only what the first process saw of the program itself counts, not what its
  * children did. CPU time is that of all processes, from the accounting of the control group or of
  * the kernel's wait; wall time is a ceiling, and when the program spent it waiting for a processor
@@ -50,22 +53,32 @@ static pid_t slots[BOX_SLOTS_MAX]; /* 0: free. Of the supervisor alone */
 
 /* ---- a slot ---- */
 
+static bool serve_one(struct slot *s, const struct box_request *requests, size_t count)
+{
+    struct box_result results[BOX_PAIR];
+    CLEANUP_BUF struct buf reply = {0};
+    struct err e;
+    bool go_on = slot_run(s, requests, count, results);
+    wire_parts_begin(&reply, count);
+    for (size_t i = 0; i < count; i++) {
+        wire_result_add(&reply, &results[i]);
+        box_result_done(&results[i]);
+    }
+    return go_on && wire_write(s->client, &reply, &e) == 0;
+}
+
 static void serve(struct slot *s)
 {
     CLEANUP_BUF struct buf message = {0};
     struct err e;
-    while (wire_read(s->client, &message, &e) == 1) {
-        struct box_request q;
-        struct box_result result;
-        CLEANUP_FREE struct box_file *files = NULL;
-        if (!wire_request_unpack(message.data, message.len, &q, &files))
-            return;
-        bool go_on = slot_run(s, &q, &result);
-        CLEANUP_BUF struct buf reply = {0};
-        wire_result_pack(&reply, &result);
-        box_result_done(&result);
-        if (!go_on || wire_write(s->client, &reply, &e) < 0)
-            return;
+    bool go_on = true;
+    while (go_on && wire_read(s->client, &message, &e) == 1) {
+        struct box_request requests[BOX_PAIR];
+        struct box_file *files[BOX_PAIR] = {0};
+        size_t count = wire_requests_unpack(message.data, message.len, requests, files);
+        go_on = count > 0 && serve_one(s, requests, count);
+        for (size_t i = 0; i < BOX_PAIR; i++)
+            free(files[i]);
     }
 }
 
@@ -143,7 +156,7 @@ static int self_test(char *isolation, size_t size, struct err *e)
             .work_bytes = 1 << 20,
             .work_files = 16}};
     slot_open(&s, 0, -1);
-    (void)slot_run(&s, &q, &r);
+    (void)slot_run(&s, &q, 1, &r);
     slot_close(&s);
     (void)snprintf(isolation, size, "%s", r.isolation);
     int code = 0;
@@ -170,7 +183,8 @@ static bool greet(struct err *e)
         (void)snprintf(hello.message, sizeof(hello.message), "%.255s", e->msg);
     }
     CLEANUP_BUF struct buf text = {0};
-    wire_result_pack(&text, &hello);
+    wire_parts_begin(&text, 1);
+    wire_result_add(&text, &hello);
     return wire_write(WIRE_FD, &text, e) == 0 && hello.end != BOX_FAULT;
 }
 

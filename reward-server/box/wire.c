@@ -67,7 +67,7 @@ static const char *take_text(struct reader *r)
 
 /* ---- requests ---- */
 
-void wire_request_pack(struct buf *out, const struct box_request *q)
+static void request_pack(struct buf *out, const struct box_request *q)
 {
     uint64_t limits[BOX_LIMITS];
     memcpy(limits, &q->limits, sizeof(limits));
@@ -83,7 +83,7 @@ void wire_request_pack(struct buf *out, const struct box_request *q)
     }
 }
 
-bool wire_request_unpack(
+static bool request_unpack(
     const uint8_t *data, size_t n, struct box_request *ret, struct box_file **ret_files)
 {
     struct reader r = {data, n, false};
@@ -109,7 +109,7 @@ bool wire_request_unpack(
 
 /* ---- results ---- */
 
-void wire_result_pack(struct buf *out, const struct box_result *r)
+static void result_pack(struct buf *out, const struct box_result *r)
 {
     buf_put_u32(out, r->end);
     buf_put_u32(out, (uint32_t)r->detail);
@@ -122,7 +122,7 @@ void wire_result_pack(struct buf *out, const struct box_result *r)
     put_text(out, r->isolation);
 }
 
-bool wire_result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
+static bool result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
 {
     struct reader r = {data, n, false};
     *ret = (struct box_result){.end = take_u32(&r), .detail = (int)take_u32(&r)};
@@ -150,6 +150,58 @@ void box_result_done(struct box_result *r)
     free(r->output);
     free(r->errors);
     *r = (struct box_result){0};
+}
+
+/* ---- parts ---- */
+
+void wire_parts_begin(struct buf *out, size_t count)
+{
+    buf_clear(out);
+    buf_put_u32(out, (uint32_t)count);
+}
+
+void wire_request_add(struct buf *out, const struct box_request *q)
+{
+    CLEANUP_BUF struct buf part = {0};
+    request_pack(&part, q);
+    put_bytes(out, part.data, part.len);
+}
+
+void wire_result_add(struct buf *out, const struct box_result *r)
+{
+    CLEANUP_BUF struct buf part = {0};
+    result_pack(&part, r);
+    put_bytes(out, part.data, part.len);
+}
+
+size_t wire_requests_unpack(const uint8_t *data, size_t n, struct box_request ret[BOX_PAIR],
+    struct box_file *ret_files[BOX_PAIR])
+{
+    struct reader r = {data, n, false};
+    size_t count = take_u32(&r), bytes;
+    if (count > BOX_PAIR)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *part = take_bytes(&r, &bytes);
+        if (part == NULL || !request_unpack(part, bytes, &ret[i], &ret_files[i]))
+            return 0;
+    }
+    return r.left == 0 ? count : 0;
+}
+
+bool wire_results_unpack(const uint8_t *data, size_t n, struct box_result *ret, size_t count)
+{
+    struct reader r = {data, n, false};
+    size_t bytes, done = 0;
+    bool ok = take_u32(&r) == count;
+    while (ok && done < count) {
+        const uint8_t *part = take_bytes(&r, &bytes);
+        ok = part != NULL && result_unpack(part, bytes, &ret[done]);
+        done += ok;
+    }
+    while (!ok && done > 0)
+        box_result_done(&ret[--done]);
+    return ok;
 }
 
 /* ---- messages ---- */

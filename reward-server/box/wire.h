@@ -1,10 +1,10 @@
 /* wire.h: what travels between a user of boxes (box.h) and the program cohort-box.
  *
- * A message is u32 length, then fields in little-endian order; byte strings have a u32 length
- * before them. Both ends are of one build on one host; lengths are bounded all the same.
- * request: language, phase, u64 x BOX_LIMITS, standard input, u32 count of files, {name, bytes}.
- * result: u32 end, detail, refused, u64 cpu, wall, memory, and the strings output, errors,
- * message, isolation.
+ * A message is u32 length, u32 count and that many parts of u32 length and fields, little-endian;
+ * byte strings have a u32 length before them. Both ends are of one build on one host; lengths are
+ * bounded all the same. request: language, phase, u64 x BOX_LIMITS, standard input, u32 count of
+ * files, {name, bytes}. result: u32 end, detail, refused, u64 cpu, wall, memory, and the strings
+ * output, errors, message, isolation.
  */
 #ifndef COHORT_BOX_WIRE_H
 #define COHORT_BOX_WIRE_H
@@ -20,13 +20,18 @@ enum {
     WIRE_FD = 3,               /* cohort-box finds its control socket here */
 };
 
-void wire_request_pack(struct buf *out, const struct box_request *q);
-/* What ret points to lies in data and in *ret_files, which the caller frees. */
-bool wire_request_unpack(
-    const uint8_t *data, size_t n, struct box_request *ret, struct box_file **ret_files);
+/* A message is a number of requests or results; each with its length before it. */
+void wire_parts_begin(struct buf *out, size_t count);
+void wire_request_add(struct buf *out, const struct box_request *q);
+void wire_result_add(struct buf *out, const struct box_result *r);
 
-void wire_result_pack(struct buf *out, const struct box_result *r);
-bool wire_result_unpack(const uint8_t *data, size_t n, struct box_result *ret); /* copies */
+/* What ret points to lies in data and in ret_files, an array for each of the pair, which the caller
+ * frees. Returns how many there are; 0: malformed. */
+size_t wire_requests_unpack(const uint8_t *data, size_t n, struct box_request ret[BOX_PAIR],
+    struct box_file *ret_files[BOX_PAIR]);
+
+/* Copies. False when there are not count results. */
+bool wire_results_unpack(const uint8_t *data, size_t n, struct box_result *ret, size_t count);
 
 /* A whole message. 0 when the other end has closed, 1 when there is one, else negative. */
 int wire_read(int fd, struct buf *out, struct err *e) ERR_WARN_UNUSED;

@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 
-from commands import NEEDS, check, cohort, equal, main, must, read_rows, write_rows
+from commands import NEEDS, check, cohort, equal, main, must, public_data, read_rows, write_rows
 
 SUM = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "10 20\n", "stdout": "30\n"}, {"stdin": "-5 5\n", "stdout": "0\n"}]
 
@@ -107,4 +107,87 @@ def compiling(directory, rng):
         check("compiling" in g["reason"] and "root:" not in g["reason"], g["reason"])
 
 
-main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, needs=NEEDS)
+ADD = {"prompt": "add", "language": "python", "tests": [{"assert": "add(1, 2) == 3"}, {"assert": "assert add(-4, 4) == 0"}]}
+EQUAL = "class E:\n def __eq__(s, o): return True\n def __ne__(s, o): return False\n __bool__ = lambda s: True\n __sub__ = __rsub__ = __abs__ = lambda s, *o: 0\n"
+ATTACKS = [  # each ends with no reward, whatever the tests
+    "def add(a, b): exit(0)",
+    "exit(0)",
+    "import os; os._exit(0)",
+    "def add(a, b): raise SystemExit",
+    "def add(a, b): raise KeyboardInterrupt",
+    "def add(a, b): raise StopIteration",
+    EQUAL + "def add(a, b): return E()",
+    "class E(int):\n def __eq__(s, o): return True\n __hash__ = int.__hash__\ndef add(a, b): return E(9)",
+    "class E(str):\n def __eq__(s, o): return True\ndef add(a, b): return E('x')",
+    "from unittest.mock import ANY\ndef add(a, b): return ANY",
+    "import sys\ndef add(a, b):\n f = sys._getframe()\n while f:\n  f.f_globals['__builtins__'] = {}\n  f = f.f_back\n return 9",
+    "import builtins\nbuiltins.all = builtins.len = lambda *a: True\ndef add(a, b): return 9",
+    "import json, os\njson.loads = json.dumps = lambda *a: 3\nos.write = lambda *a: 1\ndef add(a, b): return 9",
+    "import os\ndef add(a, b):\n os.write(4, (11).to_bytes(4, 'big') + b'[\"v\", true]' + b'junk' * 100)\n return 9",
+    "import os\ndef add(a, b):\n os.write(4, b'\\xff' * 1000)\n os._exit(0)",
+    "import os\nos.close(4)\ndef add(a, b): return 9",
+    "import os\nos.write(1, b'PASSED'); os.write(2, b'PASSED')\ndef add(a, b): return 9",
+    "def add(a, b): return float('nan')",
+    "def add(a, b): return [3, 0]",
+    "def add(a, b):\n l = []\n l.append(l)\n return l",
+    "def add(a, b):\n l = 3\n for i in range(100000): l = [l]\n return l",
+    "def add(a, b): return '3'",
+    "def add(a, b): return None",
+    "def add(a, b): return lambda: 3",
+    "def add(a, b): return (x for x in [3])",
+    "def add(a, b): return 9",
+    "def sub(a, b): return a + b",
+    "import atexit\natexit.register(print, 3)\ndef add(a, b): return 9",
+    "import threading, os\nthreading.Timer(0.01, os._exit, (0,)).start()\ndef add(a, b):\n while 1: pass",
+    "import os, signal\nos.kill(os.getppid(), 9)\ndef add(a, b): return 9",
+    "import gc\ndef add(a, b):\n r = [o for o in gc.get_objects() if isinstance(o, dict) and 'tests' in o]\n return 3 if r else 9",
+    "import os\ndef add(a, b):\n return 3 if os.path.exists('/box/tests.json') else 9",
+]
+
+
+def assertions(directory, rng):
+    right = ["def add(a, b): return a + b", "print('x')\ndef add(a, b):\n print(a)\n return a + b", "add = int.__add__",
+             "import collections, dataclasses\n@dataclasses.dataclass\nclass P:\n  v: int\ndef add(a, b): return P(a + b).v"]
+    got = grade(directory, [ADD], [(0, t) for t in right + ATTACKS], "--scorer", "code:cpu-ms=1000", "--workers", "2")
+    for text, g in zip(right, got):
+        equal((g["verdict"], g["reward"]), ("pass", 1), f"{text}: {g['reason']}")
+    for text, g in zip(ATTACKS, got[len(right):]):
+        equal(g["reward"], 0, f"{text}: {g}")
+        check(g["verdict"] not in ("pass", "judge_fault"), f"{text}: {g}")
+
+
+def values_and_handles(directory, rng):
+    tests = ["assert f(%s) == %s" % (v, v) for v in ("[1, (2, 3.5), {4}]", "{'a': None, 2: b'x'}", "1 << 200", "1 + 2j", "'\\ud800'",
+                                                      "frozenset([True])", "-0.0", "float('inf')", "[]")]
+    tests += ["assert g(P(1)) == 2", "assert isinstance(f(True), bool)", "all(map(f, [1, 2]))", "math.isclose(f(1.0), 1)"]
+    rows = [{"prompt": "p", "language": "python", "tests": [{"assert": t} for t in tests]},
+            {"prompt": "p", "language": "python", "setup": "import math", "tests": [{"assert": "all(map(f, [1, 2]))"}]},
+            {"prompt": "p", "language": "python", "tests": [{"assert": "f(1) =="}]},
+            {"prompt": "p", "language": "python", "tests": [{"assert": "1 == 1"}]},
+            {"prompt": "p", "language": "python", "tests": [{"assert": "1 / 0 == f(1)"}]},
+            {"prompt": "p", "language": "c", "tests": [{"assert": "f(1) == 1"}]}]
+    program = "class P:\n def __init__(s, v): s.v = v\ndef g(p): return p.v + 1\ndef f(x): return x\n"
+    got = grade(directory, rows, [(0, program), (1, "def f(x): raise StopIteration")] + [(i, program) for i in range(2, 6)])
+    equal([(g["verdict"], g["reward"]) for g in got], [("pass", 1), ("crash", 0)] + [("judge_fault", None)] * 4, f"{got}")
+
+
+def published(directory, rng):
+    human, mbpp = public_data("humaneval.jsonl"), public_data("mbpp.jsonl")
+    if not human or not mbpp:
+        print("skip: no published datasets beside the checkout")
+        return
+    def all_of(path, pairs, *args):
+        r = write_rows(directory, "r.jsonl", [{"id": i, "response": t} for i, t in pairs])
+        out = read_rows(must(cohort("grade", "--data", path, "--responses", r, "--workers", "2", *args)))
+        return [(g["id"], g["verdict"], g["reason"]) for g in out]
+    rows = read_rows(open(human, encoding="utf-8").read())
+    solutions = [(r["task_id"], r["canonical_solution"]) for r in rows]
+    equal([g for g in all_of(human, solutions) if g[1] != "pass"], [], "solutions of HumanEval")
+    sample = rng.sample(read_rows(open(mbpp, encoding="utf-8").read()), 200)
+    equal([g for g in all_of(mbpp, [(r["task_id"], r["code"]) for r in sample]) if g[1] != "pass"], [], "solutions of MBPP")
+    bodies = ("    exit(0)\n", "    import os; os._exit(0)\n", "    return E()\n" + EQUAL, "    print('PASSED')\n", "    return 987654321\n")
+    wrong = [(r["task_id"], rng.choice(bodies)) for r in rows]
+    equal([g for g in all_of(human, wrong) if g[1] in ("pass", "judge_fault")], [], "no solutions of HumanEval")
+
+
+main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, published, needs=NEEDS)
