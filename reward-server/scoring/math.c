@@ -2,7 +2,6 @@
  * math/check.c. */
 #include <string.h>
 
-#include "common/text/boxed.h"
 #include "reward-server/scoring/math/check.h"
 
 /* Any text can be compared, if only as text: a reference is unusable when it is missing or longer
@@ -22,13 +21,11 @@ static bool math_check(
 static bool find_answer(const struct scorer_tag *s, struct span text, struct arena *a,
     struct span *ret, struct score_result *out)
 {
-    size_t begin, len;
     if (s->tag[0] != '\0') {
         if (!answer_in_tag(text, s->tag, a, &text, out))
             return false;
-        *ret = text;
-        if (boxed_last(text.at, text.n, &begin, &len))
-            *ret = span_trim((struct span){text.at + begin, len});
+        if (!math_extract_boxed(text, ret))
+            *ret = text;
         return true;
     }
     if (math_extract(text, ret) != MATH_PLACE_NONE)
@@ -46,7 +43,10 @@ static void math_score(const void *state, const struct grade_input *in,
     if (!find_answer(state, text, a, &found, out))
         return;
     result_extracted(out, a, found);
-    struct math_verdict v = math_check_pair((struct span){reference, strlen(reference)}, found);
+    struct span wanted = {reference, strlen(reference)};
+    if (strstr(reference, "\\boxed{") != NULL) /* a solution in place of its answer */
+        (void)math_extract_boxed(wanted, &wanted);
+    struct math_verdict v = math_check_pair(wanted, found);
     if (v.answer == MATH_EQUAL) {
         out->value = 1;
         out->verdict = VERDICT_PASS;

@@ -65,26 +65,52 @@ static void numeric_answers_pass(void **state)
     }
 }
 
-/* Answers that are no numbers are faults of the judge, the others pass; none is ever scored wrong.
- */
-static void latex_answers_pass_or_are_unscored(void **state)
+/* %s is the answer in each. */
+static const char *const surfaces[] = {"So $\\boxed{%s}$.", "\\boxed{ %s }", "#### %s",
+    "The final answer is $%s$. I hope it is correct.", "The answer is: \\(%s\\)",
+    "**Answer:** $%s$", "Answer: **$%s$**", "$$\\boxed{\\displaystyle %s}$$", "\\fbox{$%s$}",
+    "First \\boxed{0}.\nNo: \\boxed{\\left.%s\\right.}"};
+
+/* Another answer, made of this one. */
+static const char *const mutations[] = {
+    "%s7907", "(%s, 7919)", "%s+7919.5", "\\frac{7919}{%s}7", "\\text{not }%s", "7919"};
+
+static void fill(struct buf *out, const char *form, const char *answer)
 {
-    size_t passed = 0;
+    const char *at = strstr(form, "%s");
+    size_t n = at != NULL ? (size_t)(at - form) : strlen(form);
+    buf_append(out, form, n);
+    if (at != NULL) {
+        buf_puts(out, answer);
+        buf_puts(out, at + 2);
+    }
+}
+
+static enum verdict verdict_of(const struct dataset_row *row, const struct buf *text)
+{
+    return score_text("math", "{}", row->json, text->data, text->len).verdict;
+}
+
+/* Every answer of MATH equals itself in all surface forms, and no mutation of itself. */
+static void latex_answers_pass_in_every_form(void **state)
+{
     struct dataset *d = load("math_test.jsonl");
     for (size_t k = 0; d != NULL && k < dataset_count(d); k++) {
         const struct dataset_row *row = dataset_row(d, k);
-        CLEANUP_BUF struct buf text = {0};
-        buf_printf(&text, "So $\\boxed{%s}$.", row->answer);
-        struct score_result r = score_text("math", "{}", row->json, text.data, text.len);
-        if (r.verdict != VERDICT_PASS && r.verdict != VERDICT_JUDGE_FAULT)
-            fail_msg("row %s, answer '%s': %s, %s", row->key, row->answer, verdict_name(r.verdict),
-                r.reason);
-        passed += r.verdict == VERDICT_PASS;
-    }
-    if (d != NULL) {
-        print_message(
-            "math_test.jsonl: %zu of %zu answers are numbers\n", passed, dataset_count(d));
-        assert_true(passed * 10 > dataset_count(d) * 7);
+        for (size_t i = 0; i < ARRAY_LEN(surfaces); i++) {
+            CLEANUP_BUF struct buf text = {0};
+            fill(&text, surfaces[i], row->answer);
+            if (verdict_of(row, &text) != VERDICT_PASS)
+                fail_msg("row %s does not pass as '%s'", row->key, (const char *)text.data);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(mutations); i++) {
+            CLEANUP_BUF struct buf wrong = {0}, text = {0};
+            fill(&wrong, mutations[i], row->answer);
+            buf_printf(&text, "\\boxed{%s}", (const char *)wrong.data);
+            if (verdict_of(row, &text) == VERDICT_PASS)
+                fail_msg(
+                    "row %s, '%s' passes as '%s'", row->key, row->answer, (const char *)text.data);
+        }
     }
     dataset_free(d);
 }
@@ -101,7 +127,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numeric_answers_pass),
-        cmocka_unit_test(latex_answers_pass_or_are_unscored),
+        cmocka_unit_test(latex_answers_pass_in_every_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ enum math_place {
  * "answer:"; else the whole, when it is short and reads as mathematics; else the last formula
  * between dollars or \( \); else the last number. */
 enum math_place math_extract(struct span text, struct span *ret);
+bool math_extract_boxed(struct span text, struct span *ret);
 
 /* ---- text (plain.c) ---- */
 

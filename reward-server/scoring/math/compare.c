@@ -4,6 +4,18 @@
 #include "reward-server/scoring/math/ball.h"
 #include "reward-server/scoring/math/unit.h"
 
+static bool is_same(struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    if (!math_step(w, 1) || a->kind != b->kind || a->op != b->op || a->places != b->places ||
+        a->n != b->n || strcmp(a->text, b->text) != 0)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!is_same(w, a->kids[i], b->kids[i]))
+            return false;
+    }
+    return true;
+}
+
 /* ---- plain values ---- */
 
 enum math_answer compare_exact(
@@ -148,21 +160,24 @@ static const struct math_node *with_sign(struct math_work *w, const struct math_
     return y;
 }
 
+/* What is written twice is one member. */
+static bool members_add_one(struct math_work *w, struct members *m, const struct math_node *x)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (x != NULL && is_same(w, m->at[i], x))
+            return true;
+    }
+    if (x == NULL || m->n == MATH_ITEMS_MAX)
+        return false;
+    m->at[m->n++] = x;
+    return true;
+}
+
 static bool members_add(struct math_work *w, struct members *m, const struct math_node *x)
 {
-    if (!math_has(w, x, MATH_PM)) {
-        if (m->n == MATH_ITEMS_MAX)
-            return false;
-        m->at[m->n++] = x;
-        return true;
-    }
-    for (int sign = 1; sign >= -1; sign -= 2) {
-        const struct math_node *y = with_sign(w, x, sign);
-        if (y == NULL || m->n == MATH_ITEMS_MAX)
-            return false;
-        m->at[m->n++] = y;
-    }
-    return true;
+    if (!math_has(w, x, MATH_PM))
+        return members_add_one(w, m, x);
+    return members_add_one(w, m, with_sign(w, x, 1)) && members_add_one(w, m, with_sign(w, x, -1));
 }
 
 static bool members_of(struct math_work *w, const struct math_node *x, struct members *ret)
@@ -177,6 +192,12 @@ static bool members_of(struct math_work *w, const struct math_node *x, struct me
     return true;
 }
 
+static bool is_real_set(const struct math_node *x)
+{
+    return x->kind == MATH_INTERVAL || x->kind == MATH_UNION || x->kind == MATH_MINUS ||
+           x->kind == MATH_REALS || (x->kind == MATH_REL && strpbrk(x->text, "<>lgn") != NULL);
+}
+
 /* Each member of one is a member of the other, one to one. */
 static enum math_answer compare_members(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
@@ -185,7 +206,7 @@ static enum math_answer compare_members(
     bool used[MATH_ITEMS_MAX] = {false}, unknown = false;
     if (!members_of(w, a, &r) || !members_of(w, b, &s))
         return MATH_UNKNOWN;
-    if (r.n != s.n)
+    if (r.n != s.n || (r.n > 0 && is_real_set(r.at[0]) && (a->op == 2) != (b->op == 2)))
         return MATH_DIFFER;
     for (size_t i = 0; i < r.n; i++) {
         size_t k = 0;
@@ -217,6 +238,13 @@ static enum math_answer compare_in_order(
 
 /* ---- ratios, numerals ---- */
 
+static bool is_zero(struct math_work *w, const struct math_node *x)
+{
+    const struct math_node *zero = math_number(w, 0);
+    return zero == NULL || !math_is_value(w, x) || compare_exact(w, x, zero) != MATH_DIFFER;
+}
+
+/* Proportions; with a zero in one, its parts. */
 static enum math_answer compare_ratios(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
@@ -231,6 +259,10 @@ static enum math_answer compare_ratios(
     }
     if (a->n != b->n)
         return MATH_DIFFER;
+    for (size_t i = 0; i < a->n; i++) {
+        if (is_zero(w, a->kids[i]) || is_zero(w, b->kids[i]))
+            return compare_in_order(w, a, b);
+    }
     for (size_t i = 1; i < a->n; i++) {
         const struct math_node *x = math_node2(w, MATH_MUL, a->kids[0], b->kids[i]);
         const struct math_node *y = math_node2(w, MATH_MUL, b->kids[0], a->kids[i]);
@@ -282,15 +314,38 @@ static bool is_ordered(const struct math_node *x)
     return x->kind == MATH_TUPLE || x->kind == MATH_LIST || is_vector(x);
 }
 
-static bool is_real_set(const struct math_node *x)
-{
-    return x->kind == MATH_INTERVAL || x->kind == MATH_UNION || x->kind == MATH_MINUS ||
-           x->kind == MATH_REALS || (x->kind == MATH_REL && strpbrk(x->text, "<>lgn") != NULL);
-}
-
 static bool either(const struct math_node *a, const struct math_node *b, enum math_kind kind)
 {
     return a->kind == kind || b->kind == kind;
+}
+
+/* "w = 1, d = 2": values that belong to names, so that values alone must keep the order. */
+static bool are_labelled_apart(struct math_work *w, const struct math_node *x)
+{
+    const struct math_node *first = NULL, *name = NULL;
+    bool apart = false;
+    for (size_t i = 0; i < x->n && x->kind == MATH_LIST; i++) {
+        if (x->kids[i]->kind != MATH_REL || relation_value(w, x->kids[i], &name) == NULL)
+            return false;
+        first = first == NULL ? name : first;
+        apart = apart || !is_same(w, first, name);
+    }
+    return apart;
+}
+
+/* "x = 1, y = 2" stands for (1, 2), but "y = 2, x = 1" does not stand for (2, 1). */
+static bool labels_ascend(struct math_work *w, const struct math_node *x)
+{
+    const char *last = "";
+    for (size_t i = 0; i < x->n; i++) {
+        const struct math_node *name = NULL;
+        if (x->kids[i]->kind != MATH_REL || relation_value(w, x->kids[i], &name) == NULL)
+            continue;
+        if (strcmp(last, name->text) >= 0)
+            return false;
+        last = name->text;
+    }
+    return true;
 }
 
 static enum math_answer compare_collections(
@@ -300,12 +355,16 @@ static enum math_answer compare_collections(
         return a->op == b->op || (is_vector(a) && is_vector(b)) ? compare_in_order(w, a, b)
                                                                 : MATH_DIFFER;
     bool tuple = either(a, b, MATH_TUPLE) || either(a, b, MATH_MATRIX);
+    if (a->kind == MATH_TUPLE && b->kind == MATH_SET)
+        return compare_in_order(w, a, b);
     if (tuple) {
-        if (!is_ordered(a) || !is_ordered(b))
+        if (!is_ordered(a) || !is_ordered(b) || !labels_ascend(w, a) || !labels_ascend(w, b))
             return MATH_DIFFER;
         if (!math_has(w, a, MATH_PM) && !math_has(w, b, MATH_PM))
             return compare_in_order(w, a, b);
     }
+    if (are_labelled_apart(w, a) != are_labelled_apart(w, b))
+        return compare_in_order(w, a, b);
     return compare_members(w, a, b);
 }
 
@@ -342,20 +401,7 @@ static enum math_answer compare_kinds(
     return compare_values(w, a, b);
 }
 
-static bool is_same(struct math_work *w, const struct math_node *a, const struct math_node *b)
-{
-    if (!math_step(w, 1) || a->kind != b->kind || a->op != b->op || a->places != b->places ||
-        a->n != b->n || strcmp(a->text, b->text) != 0)
-        return false;
-    for (size_t i = 0; i < a->n; i++) {
-        if (!is_same(w, a->kids[i], b->kids[i]))
-            return false;
-    }
-    return true;
-}
-
-/* "-inf" and "+inf" are values of their own at the ends of intervals only, so that the trees decide
- * first. */
+/* Equal trees are equal, whatever they mean; an equation may stand for what it defines. */
 enum math_answer compare_answers(
     struct math_work *w, const struct math_node *reference, const struct math_node *answer)
 {

@@ -9,12 +9,43 @@
 
 enum { WHOLE_BYTES_MAX = 1024 };
 
-static bool boxed(struct span text, struct span *ret)
+/* What may stand between two boxes of one answer: signs of formulas, commas, a few words. */
+static bool is_joint(struct span s)
 {
-    size_t begin, len;
+    enum { JOINT_BYTES_MAX = 40 };
+    bool separates = false;
+    if (s.n > JOINT_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!isalpha((unsigned char)s.at[i]) && strchr(" ,;$\\{}()[]", s.at[i]) == NULL)
+            return false;
+        separates = separates || s.at[i] == ',' || s.at[i] == ';' ||
+                    (i + 3 <= s.n && memcmp(s.at + i, "and", 3) == 0);
+    }
+    return separates;
+}
+
+/* The last box, or the row of boxes that ends with it: "\\boxed{1} and \\boxed{2}". */
+bool math_extract_boxed(struct span text, struct span *ret)
+{
+    enum { BOXES_MAX = 16 };
+    static const char mark[] = "\\boxed{";
+    size_t begin, len, first, n = sizeof(mark) - 1;
     if (!boxed_last(text.at, text.n, &begin, &len))
         return false;
+    first = begin;
+    for (size_t i = 1; i < BOXES_MAX && first >= n && memcmp(text.at + first - n, mark, n) == 0;
+         i++) {
+        size_t b, k, end = first - n;
+        if (!boxed_last(text.at, end, &b, &k) ||
+            !is_joint((struct span){text.at + b + k + 1, end - b - k - 1}))
+            break;
+        first = b;
+    }
     *ret = span_trim((struct span){text.at + begin, len});
+    const struct span row = {text.at + first - n, begin + len + 1 - (first - n)};
+    if (first != begin && row.n <= WHOLE_BYTES_MAX && math_is_readable(row))
+        *ret = row;
     return ret->n > 0;
 }
 
@@ -103,6 +134,18 @@ static bool whole(struct span text, struct span *ret)
     return ret->n > 0 && ret->n <= WHOLE_BYTES_MAX && math_is_readable(*ret);
 }
 
+/* "The largest n is 34." */
+static bool after_is(struct span line, struct span *ret)
+{
+    for (size_t i = line.n; i >= 4; i--) {
+        if (memcmp(line.at + i - 4, " is ", 4) == 0) {
+            *ret = undecorated((struct span){line.at + i, line.n - i});
+            return ret->n > 0 && ret->n <= WHOLE_BYTES_MAX && math_is_readable(*ret);
+        }
+    }
+    return false;
+}
+
 /* After a mark a sentence may go on ("the answer is 18 dollars, not 19"): then its first formula or
  * number counts. */
 static bool marked(struct span text, struct span *ret)
@@ -121,6 +164,9 @@ static bool marked(struct span text, struct span *ret)
         return false;
     if (line.n <= WHOLE_BYTES_MAX && math_is_readable(line))
         return true;
+    if (after_is(line, ret))
+        return true;
+    *ret = line;
     const char *open = memchr(line.at, '$', line.n);
     const char *close =
         open != NULL ? memchr(open + 1, '$', line.n - (size_t)(open + 1 - line.at)) : NULL;
@@ -138,7 +184,7 @@ static bool marked(struct span text, struct span *ret)
 
 enum math_place math_extract(struct span text, struct span *ret)
 {
-    if (boxed(text, ret))
+    if (math_extract_boxed(text, ret))
         return MATH_PLACE_BOXED;
     if (marked(text, ret))
         return MATH_PLACE_MARK;

@@ -11,7 +11,8 @@ struct lexer {
     const char *at, *end;
     struct math_tokens *out;
     size_t cap;
-    unsigned depth;  /* open brackets: a comma within them separates */
+    unsigned depth; /* open brackets: a comma within them separates */
+    unsigned environments;
     unsigned nested; /* \text within \text */
     bool space;
     const char *why;
@@ -76,7 +77,8 @@ static const char *copy(struct lexer *l, const char *text, size_t n)
 /* Length of a thousands separator at skip bytes ahead: exactly three digits must follow it. */
 static size_t separator(const struct lexer *l, size_t skip)
 {
-    static const char *const forms[] = {",\\!", "{,}", "\\!", "\\,", "\\ ", "\\;", "~", ",", " "};
+    static const char *const forms[] = {
+        ",\\! ", ",\\!", " {, }", "{, }", "{,}", "\\!", "\\,", "\\ ", "\\;", "~", ",", " "};
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         if (l->depth > 0 && strcmp(forms[i], ",") == 0)
             continue; /* (100,200) is a pair */
@@ -263,6 +265,8 @@ static bool lex_text(struct lexer *l)
     const struct lex_entry *e = lex_word(s, n);
     if (e != NULL)
         return push_entry(l, e);
+    if (n == 1 && (*s == 'e' || *s == 'i'))
+        return push_letters(l, s, n);
     if (is_words(s, n) && (n > 1 || islower((unsigned char)*s)))
         return push(l, (struct math_token){.kind = TOK_TEXT, .text = copy(l, s, n)});
     if (l->nested > 3)
@@ -281,6 +285,7 @@ static bool lex_environment(struct lexer *l, enum math_tok kind)
     size_t n;
     if (!take_braces(l, &s, &n))
         return fail(l, "\\begin without a name");
+    l->environments += kind == TOK_BEGIN;
     const char *name = copy(l, s, n), *columns;
     size_t columns_n;
     if (kind == TOK_BEGIN && strcmp(name, "array") == 0 && !take_braces(l, &columns, &columns_n))
@@ -320,6 +325,11 @@ static bool lex_blackboard(struct lexer *l)
 static bool lex_named_command(struct lexer *l, const char *s, size_t n)
 {
     const struct lex_entry *e = lex_command(s, n);
+    if (e == NULL && n > 4 && strncmp(s, "quad", 4) == 0) { /* \\quadx */
+        l->at = s + 4;
+        l->space = true;
+        return true;
+    }
     if (e == NULL)
         return fail(l, "a command that is not known");
     switch (e->action) {
@@ -355,6 +365,8 @@ static bool lex_backslash(struct lexer *l)
 {
     const char *s = ++l->at;
     size_t n = 0;
+    if (l->environments == 0 && peek(l, 0) == '\\' && is_letter(peek(l, 1)))
+        return true; /* \\\\frac, escaped once too often: the second backslash begins it */
     while (is_letter(peek(l, n)))
         n++;
     n += n == 0 && s < l->end;

@@ -52,6 +52,10 @@ static const struct math_node *parse_unit(struct parser *p, const struct math_no
         if (p->t->kind == TOK_DIVIDE && (p->t[1].kind == TOK_WORD || p->t[1].kind == TOK_TEXT)) {
             (void)snprintf(words + n, sizeof(words) - n, "/");
             p->t++;
+        } else if (p->t->kind == TOK_DIVIDE && p->t[1].kind == TOK_SYM &&
+                   unit_known(p->t[1].text, strlen(p->t[1].text))) {
+            (void)snprintf(words + n, sizeof(words) - n, "/%s", p->t[1].text);
+            p->t += 2;
         }
     }
     if (value == NULL || words[0] == '\0')
@@ -119,7 +123,7 @@ const struct math_node *parse_item(struct parser *p)
     const struct math_node *sides[RELATIONS_MAX + 1];
     char ops[RELATIONS_MAX + 1];
     size_t n = 0;
-    if (p->t->kind == TOK_REL && p->t->op == '=') /* "= 5" */
+    if (p->t->kind == TOK_REL && (p->t->op == '=' || p->t->op == '~')) /* "= 5" */
         p->t++;
     sides[0] = parse_union(p);
     if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
@@ -144,6 +148,7 @@ const struct math_node *parse_list(struct parser *p, bool keep_one)
 {
     const struct math_node *items[MATH_ITEMS_MAX];
     size_t n = 0;
+    int joint = 0;
     for (;;) {
         if (n == MATH_ITEMS_MAX)
             return parse_fail(p, "more than 64 members");
@@ -153,10 +158,15 @@ const struct math_node *parse_list(struct parser *p, bool keep_one)
         n++;
         if (p->t->kind != TOK_COMMA && p->t->kind != TOK_AND)
             break;
-        while (p->t->kind == TOK_COMMA || p->t->kind == TOK_AND)
-            p->t++;
+        for (; p->t->kind == TOK_COMMA || p->t->kind == TOK_AND; p->t++)
+            joint = p->t->kind == TOK_AND ? p->t->op : joint;
     }
-    return n == 1 && !keep_one ? items[0] : math_node(p->w, MATH_LIST, items, n);
+    if (n == 1 && !keep_one)
+        return items[0];
+    struct math_node *list = math_node(p->w, MATH_LIST, items, n);
+    if (list != NULL)
+        list->op = joint;
+    return list;
 }
 
 /* ---- sums and products ---- */

@@ -6,7 +6,7 @@
 /* Commands that vanish; the braces of those that hold text vanish with all braces around words. */
 static const char *const vanish[] = {"\\left.", "\\right.", "\\text", "\\textbf", "\\textrm",
     "\\textit", "\\mbox", "\\mathrm", "\\mathbf", "\\left", "\\right", "\\displaystyle", "\\!",
-    "\\,", "\\;", "\\:", "\\ ", "\\quad", "\\qquad", "\\(", "\\)", "\\[", "\\]"};
+    "\\,", "\\;", "\\:", "\\ ", "\\quad", "\\qquad", "\\boxed", "\\(", "\\)", "\\[", "\\]"};
 
 static size_t vanishing(const char *s, size_t n)
 {

@@ -1,4 +1,5 @@
 /* relation.c: equations, inequalities, and sets of real numbers as sorted pieces of the line. */
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "reward-server/scoring/math/ball.h"
@@ -6,10 +7,29 @@
 
 /* ---- equations ---- */
 
-/* What may be defined: x, f(2), \angle-like products of one name. */
-static bool is_name(const struct math_node *x)
+/* A length, a quotient of lengths and the like: capital letters and no numbers. */
+static bool is_figure(struct math_work *w, const struct math_node *x)
 {
-    return x->kind == MATH_SYM || x->kind == MATH_CALL;
+    if (!math_step(w, 1) || x->kind == MATH_NUM || x->kind == MATH_ADD || x->kind == MATH_REL)
+        return false;
+    if (x->n == 0)
+        return x->kind == MATH_SYM && isupper((unsigned char)x->text[0]);
+    for (size_t i = 0; i < x->n; i++) {
+        if (!is_figure(w, x->kids[i]))
+            return false;
+    }
+    return true;
+}
+
+/* What may be defined: x, f(2), AB, (x, y). */
+static bool is_name(struct math_work *w, const struct math_node *x)
+{
+    if (x->kind == MATH_SYM || x->kind == MATH_CALL)
+        return true;
+    bool all = x->kind == MATH_TUPLE;
+    for (size_t i = 0; all && i < x->n; i++)
+        all = x->kids[i]->kind == MATH_SYM;
+    return all || is_figure(w, x);
 }
 
 static bool occurs(struct math_work *w, const struct math_node *x, const char *name)
@@ -25,24 +45,35 @@ static bool occurs(struct math_work *w, const struct math_node *x, const char *n
     return false;
 }
 
-/* The last side of "x = ... = value". */
+static bool is_free_of(struct math_work *w, const struct math_node *x, const struct math_node *name)
+{
+    return name->kind == MATH_SYM || name->kind == MATH_CALL ? !occurs(w, x, name->text)
+                                                             : math_is_constant(w, x);
+}
+
+/* The last side of "x = ... = value", before an approximation of it; of numbers alone, as in
+ * "12 + 4 = 16", when it is true. */
 const struct math_node *relation_value(
     struct math_work *w, const struct math_node *x, const struct math_node **ret_name)
 {
     if (x->kind != MATH_REL || strspn(x->text, "=~") != x->n - 1)
         return NULL;
-    const struct math_node *name = x->kids[0], *value = x->kids[x->n - 1];
-    if (is_name(name) && !occurs(w, value, name->text)) {
-        if (ret_name != NULL)
-            *ret_name = name;
-        return value;
+    size_t last = x->n - 1;
+    while (last > 1 && x->text[last - 1] == '~')
+        last--;
+    const struct math_node *name = x->kids[0], *value = x->kids[last];
+    bool true_sum = name->kind != MATH_NUM && math_is_value(w, name) && math_is_value(w, value) &&
+                    math_is_constant(w, x) && compare_exact(w, name, value) == MATH_EQUAL;
+    if (!true_sum && (!is_name(w, name) || !is_free_of(w, value, name))) {
+        if (x->n != 2 || !is_name(w, value) || !is_free_of(w, name, value))
+            return NULL;
+        const struct math_node *t = name; /* "3 = x" */
+        name = value;
+        value = t;
     }
-    if (x->n == 2 && is_name(value) && !occurs(w, name, value->text)) { /* "3 = x" */
-        if (ret_name != NULL)
-            *ret_name = value;
-        return name;
-    }
-    return NULL;
+    if (ret_name != NULL)
+        *ret_name = name;
+    return value;
 }
 
 static char turned(char op)
@@ -196,7 +227,8 @@ static bool add_half(struct math_work *w, struct pieces *s, char op, const struc
 
 static bool set_name(struct pieces *s, const struct math_node *x)
 {
-    if (x->kind != MATH_SYM || (s->name != NULL && strcmp(s->name, x->text) != 0))
+    if ((x->kind != MATH_SYM && x->kind != MATH_CALL) ||
+        (s->name != NULL && strcmp(s->name, x->text) != 0))
         return false;
     s->name = x->text;
     return true;
@@ -276,10 +308,34 @@ static bool all_gaps(const struct math_node *x)
     return true;
 }
 
+/* x > 1 and x < 3: the part of the line between two half lines. */
+static bool add_both(struct math_work *w, struct pieces *s, const struct math_node *x)
+{
+    int order;
+    if (!add_set(w, s, x->kids[0]) || !add_set(w, s, x->kids[1]) || s->n != 2)
+        return false;
+    struct piece *a = &s->at[0], *b = &s->at[1];
+    if (a->low == NULL) {
+        struct piece t = *a;
+        *a = *b;
+        *b = t;
+    }
+    if (a->low == NULL || a->high != NULL || b->low != NULL || b->high == NULL ||
+        !ball_order(w, a->low, b->high, &order) || order >= 0)
+        return false;
+    a->high = b->high;
+    a->high_closed = b->high_closed;
+    s->n = 1;
+    return true;
+}
+
 static bool collect(struct math_work *w, const struct math_node *x, struct pieces *s)
 {
     s->n = 0;
     s->name = NULL;
+    if (x->kind == MATH_LIST && x->op == 1 && x->n == 2 && x->kids[0]->kind == MATH_REL &&
+        x->kids[1]->kind == MATH_REL && !all_gaps(x))
+        return add_both(w, s, x);
     if (!all_gaps(x))
         return add_set(w, s, x);
     const struct math_node *points[MATH_ITEMS_MAX];
@@ -311,6 +367,26 @@ static bool sort(struct math_work *w, struct pieces *s)
     return true;
 }
 
+/* Pieces that touch in a point which one of them holds are one. */
+static void merge(struct math_work *w, struct pieces *s)
+{
+    size_t n = 0;
+    for (size_t i = 1; i < s->n; i++) {
+        struct piece *last = &s->at[n], *next = &s->at[i];
+        int order = 1;
+        bool touch = last->high != NULL && next->low != NULL &&
+                     ball_order(w, last->high, next->low, &order) && order == 0 &&
+                     (last->high_closed || next->low_closed);
+        if (touch) {
+            last->high = next->high;
+            last->high_closed = next->high_closed;
+        } else {
+            s->at[++n] = *next;
+        }
+    }
+    s->n = s->n > 0 ? n + 1 : 0;
+}
+
 static enum math_answer compare_ends(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
@@ -325,6 +401,8 @@ enum math_answer compare_real_sets(
     struct pieces r, s;
     if (!collect(w, a, &r) || !collect(w, b, &s) || !sort(w, &r) || !sort(w, &s))
         return MATH_UNKNOWN;
+    merge(w, &r);
+    merge(w, &s);
     if (r.n != s.n || (r.name != NULL && s.name != NULL && strcmp(r.name, s.name) != 0))
         return MATH_DIFFER;
     enum math_answer result = MATH_EQUAL;

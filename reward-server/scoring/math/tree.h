@@ -44,7 +44,7 @@ enum math_kind {
     MATH_PM,       /* 1 kid; op 1 or -1: the sign it takes in the upper reading */
     MATH_UNIT,     /* 1 kid; text: canonical unit (unit.h) */
     MATH_REL,      /* operands; text: one character of "=<>lgn~" between each two */
-    MATH_LIST,     /* members in any order, as "1, 2 and 3" */
+    MATH_LIST,     /* members in any order; op 1: joined by "and", 2: by "or" */
     MATH_SET,      /* {...} */
     MATH_TUPLE,    /* (a, b, ...) or <a, b> */
     MATH_INTERVAL, /* low, high; op: bit 0 low closed, bit 1 high closed */
