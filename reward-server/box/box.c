@@ -17,6 +17,8 @@
 #include "common/base/mem.h"
 #include "reward-server/box/wire.h"
 
+enum { TRIES = 3 };
+
 struct box {
     char *program; /* owned */
     char isolation[64];
@@ -230,11 +232,27 @@ static int check_request(const struct box_request *q, struct err *e)
         q->file_count, BOX_FILE_BYTES_MAX, BOX_FILES_MAX);
 }
 
-static int run(
-    struct box *b, const struct box_request *q, struct box_result *ret, size_t count, struct err *e)
+static int run_once(
+    struct box *b, const struct buf *message, struct box_result *ret, size_t count, struct err *e)
 {
     int fd = -1;
     uint64_t generation;
+    CLEANUP_BUF struct buf reply = {0};
+    int r = take(b, &fd, &generation, e);
+    if (r < 0)
+        return r;
+    r = wire_write(fd, message, e);
+    if (r == 0)
+        r = wire_read(fd, &reply, e);
+    bool good = r == 1 && wire_results_unpack(reply.data, reply.len, ret, count);
+    give_back(b, fd, generation, good);
+    return good ? 0 : err_set(e, ERR_RETRY, "a box ended while it ran a program");
+}
+
+/* A slot that was killed, perhaps while it was idle, is one more try; a run has no effects. */
+static int run(
+    struct box *b, const struct box_request *q, struct box_result *ret, size_t count, struct err *e)
+{
     CLEANUP_BUF struct buf message = {0};
     wire_parts_begin(&message, count);
     for (size_t i = 0; i < count; i++) {
@@ -242,17 +260,10 @@ static int run(
             return e->code;
         wire_request_add(&message, &q[i]);
     }
-    int r = take(b, &fd, &generation, e);
-    if (r < 0)
-        return r;
-    r = wire_write(fd, &message, e);
-    if (r == 0)
-        r = wire_read(fd, &message, e);
-    bool good = r == 1 && wire_results_unpack(message.data, message.len, ret, count);
-    give_back(b, fd, generation, good);
-    if (!good)
-        return err_set(e, ERR_RETRY, "a box ended while it ran a program");
-    return 0;
+    int r = ERR_RETRY;
+    for (int i = 0; i < TRIES && r == ERR_RETRY; i++)
+        r = run_once(b, &message, ret, count, e);
+    return r;
 }
 
 int box_run(struct box *b, const struct box_request *q, struct box_result *ret, struct err *e)

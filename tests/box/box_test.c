@@ -102,30 +102,90 @@ static void runs_do_not_see_each_other(void **state)
     box_result_done(&r);
 }
 
-static void a_killed_box_is_started_again(void **state)
+/* The first child of a process, 0: none, -1: this kernel does not tell. */
+static pid_t child_of(pid_t pid)
 {
-    struct box_result r = {0};
-    struct err e = {0};
-    char line[64] = "";
-    FILE *f;
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    f = fopen(path, "r");
+    char path[64], line[64] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *f = fopen(path, "r");
     if (f == NULL)
-        skip();
-    assert_non_null(fgets(line, sizeof(line), f));
+        return -1;
+    (void)!fgets(line, sizeof(line), f);
     (void)fclose(f);
-    assert_int_equal(kill((pid_t)strtol(line, NULL, 10), SIGKILL), 0);
-    const char *source = "print(1)";
-    struct box_file file = {"main.py", source, strlen(source)};
-    struct box_request q = {
-        .language = "python", .limits = limits, .files = &file, .file_count = 1};
-    int code = ERR_RETRY;
-    for (int i = 0; i < 100 && code == ERR_RETRY; i++)
-        code = box_run(box, &q, &r, &e);
-    assert_int_equal(code, 0);
+    return (pid_t)strtol(line, NULL, 10);
+}
+
+static void a_run_works(void)
+{
+    struct box_result r;
+    run_source("python", "print(1)", &r);
     assert_int_equal(r.end, BOX_EXITED);
+    assert_string_equal((const char *)r.output, "1\n");
     box_result_done(&r);
+}
+
+static void killed_parts_are_started_again(void **state)
+{
+    a_run_works(); /* so that a slot is there */
+    pid_t supervisor = child_of(getpid());
+    if (supervisor < 0)
+        skip();
+    pid_t slot = child_of(supervisor);
+    assert_true(supervisor > 0 && slot > 0);
+    assert_int_equal(kill(slot, SIGKILL), 0);
+    a_run_works();
+    assert_int_equal(kill(supervisor, SIGKILL), 0);
+    a_run_works();
+    assert_int_not_equal(child_of(getpid()), supervisor);
+}
+
+static void a_pair_is_connected(void **state)
+{
+    struct err e = {0};
+    static const struct {
+        const char *program;
+        enum box_end end;
+        int detail;
+        const char *output;
+    } pairs[][BOX_PAIR] = {
+        {{"import os;os.write(4,b'ping');print(os.read(3,9).decode())", BOX_EXITED, 0, "pong\n"},
+            {"import os;print(os.read(3,9).decode(),flush=True);os.write(4,b'pong')\n"
+             "while True: pass",
+                BOX_STOPPED, 0, "ping\n"}},
+        {{"import os,sys;sys.exit(93 if os.read(3,9)==b'' else 1)", BOX_EXITED, BOX_PEER_LOST, ""},
+            {"import os;os._exit(7)", BOX_EXITED, 7, ""}},
+        {{"import os,sys;sys.exit(93 if os.read(3,9)==b'' else 1)", BOX_EXITED, BOX_PEER_LOST, ""},
+            {"import os;os.close(4)\nwhile True: pass", BOX_CPU, 0, ""}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        struct box_file f[BOX_PAIR];
+        struct box_request q[BOX_PAIR];
+        struct box_result r[BOX_PAIR] = {0};
+        for (size_t k = 0; k < BOX_PAIR; k++) {
+            f[k] = (struct box_file){"main.py", pairs[i][k].program, strlen(pairs[i][k].program)};
+            q[k] = (struct box_request){
+                .language = "python", .limits = limits, .files = &f[k], .file_count = 1};
+        }
+        q[1].limits.wall_ms = 60000; /* on a busy host too */
+        assert_int_equal(box_run_pair(box, q, r, &e), 0);
+        for (size_t k = 0; k < BOX_PAIR; k++) {
+            assert_int_equal(r[k].end, pairs[i][k].end);
+            assert_int_equal(r[k].detail, pairs[i][k].detail);
+            assert_string_equal(
+                r[k].output != NULL ? (const char *)r[k].output : "", pairs[i][k].output);
+            box_result_done(&r[k]);
+        }
+    }
+}
+
+static void nothing_is_left(void **state)
+{
+    for (int i = 0; i < 100; i++)
+        a_run_works();
+    pid_t supervisor = child_of(getpid());
+    if (supervisor < 0)
+        skip();
+    assert_int_equal(child_of(child_of(supervisor)), 0);
 }
 
 static void what_cannot_run_is_a_fault(void **state)
@@ -173,7 +233,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_hostile_program_ends_as_it_must),
         cmocka_unit_test(runs_do_not_see_each_other),
-        cmocka_unit_test(a_killed_box_is_started_again),
+        cmocka_unit_test(killed_parts_are_started_again),
+        cmocka_unit_test(a_pair_is_connected),
+        cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(what_cannot_run_is_a_fault),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
