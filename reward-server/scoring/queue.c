@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "reward-server/scoring/math/ball.h"
 #include "reward-server/scoring/scoring.h"
 
 enum { THREADS_MAX = 256, QUEUE_MAX = 1 << 16 };
@@ -57,6 +58,7 @@ static void *queue_thread(void *arg)
         job_run(job);
         q->on_done(q->arg, job);
     }
+    ball_thread_done();
     return NULL;
 }
 

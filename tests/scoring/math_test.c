@@ -352,6 +352,9 @@ static void control_bytes_are_shown_escaped(void **state)
     struct score_result r = score_text("math", TAG, A("1"), text, sizeof(text) - 1);
     assert_int_equal(r.verdict, VERDICT_WRONG);
     assert_string_equal(r.extracted, "1\\x00\\x1b\\xff");
+    static const char word[] = "\\text{pi\0\0}";
+    assert_int_not_equal(
+        score_text("math", "{}", A("3"), word, sizeof(word) - 1).verdict, VERDICT_PASS);
 }
 
 int main(int argc, char **argv)

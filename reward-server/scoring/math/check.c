@@ -71,7 +71,7 @@ bool math_is_readable(struct span text)
 {
     struct math_work w;
     const char *why;
-    if (text.n > MATH_TEXT_MAX)
+    if (text.n > MATH_TEXT_MAX || memchr(text.at, '\0', text.n) != NULL)
         return false;
     struct arena *a = arena_new(ARENA_BYTES_MAX);
     math_work_init(&w, a);

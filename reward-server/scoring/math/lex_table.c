@@ -362,9 +362,11 @@ static const struct lex_entry *search(
     size_t low = 0, high = count;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        int c = strncmp(table[mid].name, name, n);
-        if (c == 0 && table[mid].name[n] == '\0')
+        size_t len = strlen(table[mid].name);
+        int c = memcmp(table[mid].name, name, len < n ? len : n);
+        if (c == 0 && len == n)
             return &table[mid];
+        c = c == 0 ? (len < n ? -1 : 1) : c;
         if (c < 0)
             low = mid + 1;
         else
