@@ -1,10 +1,11 @@
-/* scoring_fuzz.c: completions of any bytes before the math and countdown scorers. An input is one
- * byte that chooses scorer, tag and task, then the text.
+/* scoring_fuzz.c: completions of any bytes before the math and countdown scorers, and pairs before
+ * the math checker. An input is one byte that chooses scorer, tag and task, then the text.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "common/text/utf8.h"
+#include "reward-server/scoring/math/check.h"
 #include "reward-server/scoring/number.h"
 #include "reward-server/scoring/scoring.h"
 
@@ -29,6 +30,8 @@ static const struct choice {
 } choices[] = {
     {"math", "{}", "{\"answer\":\"5\"}"},
     {"math", "{\"tag\":\"answer\"}", "{\"answer\":\"-3/2\"}"},
+    {"math", "{}", "{\"answer\":\"x^2+\\\\frac{\\\\sqrt{3}}{y}\"}"},
+    {"math", "{}", "{\"answer\":\"(-\\\\infty,1)\\\\cup[2,3]\"}"},
     {"countdown", "{}", "{\"nums\":[1,2,3,4],\"target\":10}"},
     {"countdown", "{\"tag\":\"answer\"}", "{\"nums\":[9223372036854775807,7],\"target\":0}"},
     {"format", "{}", "{}"},
@@ -75,11 +78,28 @@ static void number(const uint8_t *text, size_t n)
     mpq_clears(a, b, NULL);
 }
 
+/* The text, cut at its first line's end, as reference and answer: within the bound of steps, and
+ * equal to itself when it has no NUL and no blank in it. */
+static void pair(const uint8_t *text, size_t n)
+{
+    const uint8_t *cut = memchr(text, '\n', n);
+    struct span a = {(const char *)text, cut != NULL ? (size_t)(cut - text) : n};
+    struct span b = {(const char *)text + a.n, n - a.n};
+    must(math_check_pair(a, b).steps <= MATH_STEPS_MAX);
+    struct math_verdict self = math_check_pair(a, a);
+    must(self.steps <= MATH_STEPS_MAX);
+    if (a.n > 0 && a.n <= MATH_TEXT_MAX && memchr(a.at, '\0', a.n) == NULL && a.at[0] > ' ' &&
+        a.at[0] < '\x7f' && a.at[0] != '$' && a.at[0] != '~' && a.at[0] != '.' && a.at[0] != '\\' &&
+        a.at[0] != '{' && a.at[0] != '}')
+        must(self.answer == MATH_EQUAL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
     score(&choices[data[0] % 16 % ARRAY_LEN(choices)], data + 1, size - 1, data[0] >= 0xf0);
     number(data + 1, size - 1);
+    pair(data + 1, size - 1);
     return 0;
 }

@@ -32,6 +32,15 @@ static bool is_enclosed(const char *s, size_t n)
     return false;
 }
 
+/* White space between two digits stays: "1 2" is not 12. */
+static bool splits_digits(const char *out, size_t n, struct span s, size_t i)
+{
+    while (i < s.n && isspace((unsigned char)s.at[i]))
+        i++;
+    return n > 0 && i < s.n && isdigit((unsigned char)out[n - 1]) &&
+           isdigit((unsigned char)s.at[i]);
+}
+
 const char *plain_text(struct arena *a, struct span s)
 {
     char *out = arena_alloc(a, s.n + 1);
@@ -45,6 +54,8 @@ const char *plain_text(struct arena *a, struct span s)
             gone = true;
         if (skip == 0 && !gone)
             out[n++] = s.at[i];
+        else if (skip == 0 && splits_digits(out, n, s, i))
+            out[n++] = ' ';
         i += skip > 0 ? skip : 1;
     }
     while (n > 0 && out[n - 1] == '.')
