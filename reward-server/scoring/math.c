@@ -2,6 +2,7 @@
  * math/check.c. */
 #include <string.h>
 
+#include "common/text/boxed.h"
 #include "reward-server/scoring/math/check.h"
 
 /* Any text can be compared, if only as text: a reference is unusable when it is missing or longer
@@ -47,6 +48,10 @@ static void math_score(const void *state, const struct grade_input *in,
     if (strstr(reference, "\\boxed{") != NULL) /* a solution in place of its answer */
         (void)math_extract_boxed(wanted, &wanted);
     struct math_verdict v = math_check_pair(wanted, found);
+    size_t begin, len;
+    if (v.answer != MATH_EQUAL &&
+        boxed_last(found.at, found.n, &begin, &len)) /* of a row of boxes */
+        v = math_check_pair(wanted, span_trim((struct span){found.at + begin, len}));
     if (v.answer == MATH_EQUAL) {
         out->value = 1;
         out->verdict = VERDICT_PASS;
