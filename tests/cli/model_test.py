@@ -145,13 +145,13 @@ def eval_of_samples(directory, rng):
 
 def eval_counts_faults_apart(directory, rng):
     model = make_model(directory)
-    data = write_rows(directory, "tasks.jsonl", [{"prompt": "1=", "answer": "x"}, {"prompt": "2=", "answer": "2"}])
+    data = write_rows(directory, "tasks.jsonl", [{"prompt": "1=", "answer": "1" * 70000}, {"prompt": "2=", "answer": "2"}])
     e = evaluate(model, data, "-k", "3")
     equal((e["unscored"], e["unscored_tasks"], e["verdicts"]["judge_fault"]), (3, 1, 3), "faults")
     equal(sum(e["verdicts"].values()), 6, "verdicts")
     out = must(cohort("eval", model, "--data", data, "-k", "3"))
     check("judge is at fault" in out and "3 completions (1 task wholly)" in out, out)
-    only = write_rows(directory, "faults.jsonl", [{"prompt": "1=", "answer": "x"}])
+    only = write_rows(directory, "faults.jsonl", [{"prompt": "1=", "answer": "1" * 70000}])
     equal(evaluate(model, only)["pass@1"], None, "pass@1 without a scored completion")
     must(cohort("eval", model, "--data", only))
 
