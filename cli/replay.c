@@ -256,7 +256,7 @@ static int replay(const struct replay_args *args, struct err *e)
 
 static bool is_isa(const char *name)
 {
-    static const char *const names[] = {"auto", "avx512", "avx2", "portable"};
+    static const char *const names[] = {"auto", "avx512vnni", "avx512", "avx2", "portable"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -272,7 +272,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_ISA:
         if (!is_isa(arg))
-            argp_error(state, "--isa %s: expected auto, avx512, avx2 or portable", arg);
+            argp_error(state, "--isa %s: expected auto, avx512vnni, avx512, avx2 or portable", arg);
         args->engine.isa = arg;
         return 0;
     case ARGP_KEY_ARG:

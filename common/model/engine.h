@@ -23,7 +23,7 @@ struct engine;
 
 struct engine_options {
     unsigned threads;
-    const char *isa;     /* "auto", "avx512", "avx2", "portable" */
+    const char *isa;     /* "auto" or an instruction set (ops.h) */
     size_t kv_bytes_max; /* 0: 256 MiB */
     uint32_t batch_max;  /* sequences at once; 0: 64 */
 };

@@ -5,13 +5,18 @@
 
 extern const struct ops ops_portable_table;
 #ifdef OPS_X86
-extern const struct ops ops_avx512_table, ops_avx2_table;
+extern const struct ops ops_avx512vnni_table, ops_avx512_table, ops_avx2_table;
 
 static int has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("fma");
+}
+
+static int has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
 static int has_avx2(void)
@@ -31,6 +36,7 @@ static const struct {
     int (*supported)(void);
 } isas[] = {
 #ifdef OPS_X86
+    {&ops_avx512vnni_table, has_avx512vnni},
     {&ops_avx512_table, has_avx512},
     {&ops_avx2_table, has_avx2},
 #endif
@@ -52,6 +58,6 @@ int ops_select(const char *isa, const struct ops **ret, struct err *e)
         *ret = isas[i].table;
         return 0;
     }
-    return err_set(
-        e, ERR_CONFIG, "instruction set '%s': expected auto, avx512, avx2 or portable", isa);
+    return err_set(e, ERR_CONFIG,
+        "instruction set '%s': expected auto, avx512vnni, avx512, avx2 or portable", isa);
 }

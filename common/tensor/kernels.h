@@ -11,7 +11,7 @@
 #include "common/tensor/vmath.h"
 
 #ifndef OPS_ISA
-#error "compiled once per instruction set, with OPS_ISA set to avx512, avx2 or portable"
+#error "compiled once per instruction set, with OPS_ISA set to the name of one"
 #endif
 
 #define OPS_JOIN_(isa, name) ops_##isa##_##name
@@ -22,6 +22,7 @@
 #define OPS_DECLARE(name) extern __typeof__(*((struct ops *)0)->name) OPS_FN(name)
 
 OPS_DECLARE(gemm);
+OPS_DECLARE(gemm_int8);
 OPS_DECLARE(rmsnorm);
 OPS_DECLARE(rmsnorm_bwd);
 OPS_DECLARE(rope);

@@ -19,7 +19,8 @@
 #include "common/base/err.h"
 
 enum {
-    OPS_PANEL = 32,    /* outputs of one packed weight panel */
+    OPS_PANEL = 32,       /* outputs of one packed weight panel */
+    OPS_INT8_BLOCK = 128, /* numbers of eight bits that share a scale */
     OPS_K_BLOCK = 256, /* one FMA chain per output and block of k; block sums are added in order */
     KV_PAGE = 64,      /* positions of a page */
 };
@@ -28,6 +29,12 @@ enum {
  * lies at [n / PANEL][k][n % PANEL]. ops_packed_floats gives the size. */
 size_t ops_packed_floats(size_t N, size_t K);
 void ops_pack(float *packed, const float *w, size_t N, size_t K); /* w: N x K row-major */
+
+/* The same in eight bits, a quarter of the room. Along k a panel is cut into blocks of
+ * OPS_INT8_BLOCK, the last one padded with zeros; each block is OPS_PANEL scales (fp32), then
+ * q + 128 as bytes [k / 4][n][k % 4] with q = w / scale to the nearest, scale = max |w| / 127. */
+size_t ops_packed_int8_bytes(size_t N, size_t K);
+void ops_pack_int8(void *packed, const float *w, size_t N, size_t K);
 
 struct attention_shape {
     uint32_t H, J, D; /* H a multiple of J; D even */
@@ -42,10 +49,15 @@ static inline size_t kv_page_floats(uint32_t J, uint32_t D)
 }
 
 struct ops {
-    const char *name; /* "avx512", "avx2", "portable" */
+    const char *name; /* "avx512vnni", "avx512", "avx2", "portable" */
 
     /* y[t][n] = sum_k x[t][k] w[n][k] (+ bias[n] when not NULL); y: T x N, x: T x K. */
     void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,
+        const float *bias, size_t T, size_t N, size_t K);
+
+    /* The same over eight-bit weights, with x rounded to eight bits in blocks of OPS_INT8_BLOCK per
+     * row; gemm_int8.c has the rule. */
+    void (*gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const void *packed,
         const float *bias, size_t T, size_t N, size_t K);
 
     /* y[t][c] = x[t][c] g[c] / sqrt(mean_c x[t][c]^2 + eps); y may be x. rstd[t] (may be NULL)
@@ -118,8 +130,8 @@ struct ops {
         float lr, float beta1, float beta2, float eps, float decay, float bias1, float bias2);
 };
 
-/* The table for "auto" (best of this CPU), "avx512", "avx2" or "portable"; ERR_CONFIG when the CPU
- * lacks it or the name is unknown. Tables are static. */
+/* The table for "auto" (best of this CPU) or a name (struct ops); ERR_CONFIG when the CPU lacks it
+ * or the name is unknown. Tables are static. */
 int ops_select(const char *isa, const struct ops **ret, struct err *e) ERR_WARN_UNUSED;
 
 /* cos and sin of positions x D/2 for base theta, in our own arithmetic: the same bits everywhere.

@@ -14,7 +14,7 @@
 enum { CASES = 12, SIZES = 7 };
 static const size_t sizes[SIZES] = {1, 3, 15, 16, 17, 40, 64};
 
-static const struct ops *isa[3];
+static const struct ops *isa[ISAS_MAX];
 static size_t isa_count;
 
 static double weighted(const double *weight, const double *y, size_t n)

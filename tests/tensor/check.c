@@ -151,12 +151,12 @@ void mat_assert_same_bits(const struct mat *a, const struct mat *b, const char *
                     (double)a->p[r * a->ld + c], (double)b->p[r * b->ld + c]);
 }
 
-size_t isas(const struct ops *ret[3])
+size_t isas(const struct ops *ret[ISAS_MAX])
 {
-    static const char *const names[] = {"portable", "avx2", "avx512"};
+    static const char *const names[] = {"portable", "avx2", "avx512", "avx512vnni"};
     static int told;
     size_t n = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < ISAS_MAX; i++) {
         struct err e = {0};
         if (ops_select(names[i], &ret[n], &e) == 0)
             n++;

@@ -44,8 +44,10 @@ void mat_assert_same_bits(const struct mat *a, const struct mat *b, const char *
 /* |got - expected| <= tolerance (1 + |expected|). */
 void assert_near(double got, double expected, double tolerance, const char *what);
 
+enum { ISAS_MAX = 4 };
+
 /* The instruction sets that this CPU has; the others are named as skipped, once. */
-size_t isas(const struct ops *ret[3]);
+size_t isas(const struct ops *ret[ISAS_MAX]);
 
 /* d loss / d x by central differences. loss reads x through its context. */
 double *gradient(double (*loss)(void *ctx), void *ctx, double *x, size_t n); /* free() */

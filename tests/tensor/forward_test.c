@@ -12,7 +12,7 @@
 enum { CASES = 40, SIZES = 14 };
 static const size_t sizes[SIZES] = {1, 2, 3, 15, 16, 17, 24, 31, 33, 64, 100, 128, 200, 257};
 
-static const struct ops *isa[3];
+static const struct ops *isa[ISAS_MAX];
 static size_t isa_count;
 
 static void test_rmsnorm(void **state)

@@ -70,7 +70,7 @@ static float chain(const struct product *p, size_t t, size_t n)
 static void test_order(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (uint64_t c = 0; c < CASES; c++) {
             struct product p = product_draw(c);
@@ -91,7 +91,7 @@ static void test_order(void **state)
 static void test_near_naive(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (uint64_t c = 0; c < 40; c++) {
             struct product p = product_draw(1000 + c);
@@ -116,7 +116,7 @@ static void test_near_naive(void **state)
 static void test_rows_independent(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (uint64_t c = 0; c < 30; c++) {
             struct product p = product_draw(2000 + c);
@@ -137,7 +137,7 @@ static void test_rows_independent(void **state)
 static void test_nothing_to_do(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     check_reseed(1);
     for (size_t i = 0, n = isas(o); i < n; i++) {
         struct mat x = mat_dense(1, 8), y = mat_dense(2, 8), kept = mat_copy(&y);

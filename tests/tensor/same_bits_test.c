@@ -198,11 +198,11 @@ static const struct {
 static void test_same_bits(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     size_t n = isas(o);
     for (size_t op = 0; op < sizeof(operations) / sizeof(operations[0]); op++) {
         for (uint64_t c = 0; c < CASES; c++) {
-            struct results r[3] = {0};
+            struct results r[ISAS_MAX] = {0};
             for (size_t i = 0; i < n; i++) {
                 check_reseed(op * 1000 + c);
                 operations[op].run(o[i], &r[i]);

@@ -39,7 +39,7 @@ static void test_exp_accuracy(void **state)
 {
     (void)state;
     static float x[POINTS];
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     check_reseed(1);
     for (size_t i = 0; i < POINTS; i++) /* -104 is below half the smallest denormal's logarithm */
         x[i] = (float)(-104.0 + 192.7 * (double)i / (POINTS - 1)) + check_float() * 1e-3f;
@@ -56,7 +56,7 @@ static void test_log_accuracy(void **state)
 {
     (void)state;
     static float x[POINTS];
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     check_reseed(2);
     for (size_t i = 0; i < POINTS; i++) {
         uint32_t bits =
@@ -75,7 +75,7 @@ static void test_log_accuracy(void **state)
 static void test_special_values(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         const float x[] = {
             -INFINITY, INFINITY, NAN, 0.0f, -0.0f, 88.8f, 1e30f, -104.0f, -1e30f, -3e38f};
@@ -104,7 +104,7 @@ static void test_special_values(void **state)
 static void test_in_place(void **state)
 {
     (void)state;
-    const struct ops *o[3];
+    const struct ops *o[ISAS_MAX];
     check_reseed(3);
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (size_t len = 0; len < 40; len++) {

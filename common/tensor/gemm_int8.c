@@ -1,0 +1,226 @@
+/* gemm_int8.c: y = x W^T over weights of eight bits, with activations rounded to eight bits too.
+ *
+ * Along k both are cut into blocks of OPS_INT8_BLOCK. A block of weights of one output has a scale,
+ * and so has a block of a row of x, made here: scale = max |x| / 127, q = x / scale to the nearest.
+ * Within a block the sum is of integers, exact in any order; blocks are added in order by
+ *
+ *     y = fma(float(sum), scale_w scale_x, y)
+ *
+ * from 0, the bias last. A row's scale comes from that row alone, so that, as in gemm_fwd.c, rows
+ * do not feel their company and tiling decides only which chains run side by side.
+ */
+#include <stdbool.h>
+
+#include "common/tensor/kernels.h"
+#include "common/tensor/vint8.h"
+
+/* A tile holds an integer and a float sum of each output: 2 R V registers of 32, or of 16 where a
+ * vector takes two. */
+#if defined(__AVX512VNNI__)
+enum { TILE_SUMS_MAX = 12 };
+#define TILE_ROWS_MAX 6
+#else
+enum { TILE_SUMS_MAX = 4 };
+#define TILE_ROWS_MAX 2
+#endif
+
+enum {
+    ROW_BLOCK = 48,  /* rows that are rounded at a time */
+    SPAN_BLOCKS = 4, /* and blocks of them: 24 KiB on the stack */
+    SPAN = SPAN_BLOCKS * OPS_INT8_BLOCK,
+    SCALE_BYTES = OPS_PANEL * sizeof(float),
+    BLOCK_BYTES = SCALE_BYTES + OPS_PANEL * OPS_INT8_BLOCK, /* of a panel */
+};
+
+/* Blocks below it round to 0: 127 / max would overflow. */
+#define SMALLEST 0x1p-110f
+
+/* Up to ROW_BLOCK rows of x, a span of k. */
+struct rounded {
+    int8_t q[ROW_BLOCK][SPAN];
+    float scale[ROW_BLOCK][SPAN_BLOCKS];
+    int32_t sum[ROW_BLOCK][SPAN_BLOCKS]; /* of q over the block */
+};
+
+struct tile {
+    float *y;
+    size_t ldy;
+    const struct rounded *x;
+    size_t row;       /* first, in x */
+    const uint8_t *w; /* first panel, at the span's first block */
+    size_t panel_bytes;
+    const float *bias; /* NULL except in the last span */
+    size_t blocks;     /* of the span */
+    size_t columns;    /* outputs that exist, at most 16 V */
+    int first;         /* span 0 starts from 0, later ones from y */
+};
+
+/* One block of one row: n <= OPS_INT8_BLOCK numbers of x, zeros after them. */
+static void block_round(int8_t *q, float *scale, int32_t *sum, const float *x, size_t n)
+{
+    v16 max = v16_zero();
+    for (size_t k = 0; k < n; k += 16) {
+        v16 v = v16_load_first(x + k, n - k);
+        max = v16_max(max, v16_max(v, v16_sub(v16_zero(), v)));
+    }
+    float largest = v16_reduce_max(max);
+    v16 inverse = v16_set1(largest > SMALLEST ? 127.0f / largest : 0.0f);
+    *scale = largest / 127.0f;
+    for (size_t k = 0; k < OPS_INT8_BLOCK; k += 16) {
+        v16 v = k < n ? v16_load_first(x + k, n - k) : v16_zero();
+        int8_store(q + k, v16_fma(v, inverse, v16_set1(VMATH_ROUND)));
+    }
+    *sum = int8_sum(q);
+}
+
+static void rows_round(struct rounded *r, const float *x, size_t ldx, size_t T, size_t K)
+{
+    for (size_t t = 0; t < T; t++) {
+        for (size_t b = 0; b * OPS_INT8_BLOCK < K; b++) {
+            size_t k = b * OPS_INT8_BLOCK;
+            size_t n = K - k < OPS_INT8_BLOCK ? K - k : OPS_INT8_BLOCK;
+            block_round(&r->q[t][k], &r->scale[t][b], &r->sum[t][b], x + t * ldx + k, n);
+        }
+    }
+}
+
+/* sum[r][v] += one block: its integer sums times both scales. */
+VINLINE void tile_block(const struct tile *t, size_t block, v16 *sum, const int R, const int V)
+{
+    i16x acc[TILE_SUMS_MAX];
+    const int8_t *x[TILE_ROWS_MAX];
+    const uint8_t *w[TILE_SUMS_MAX];
+    UNROLL
+    for (int r = 0; r < R; r++) {
+        x[r] = &t->x->q[t->row + (size_t)r][block * OPS_INT8_BLOCK];
+        UNROLL
+        for (int v = 0; v < V; v++)
+            acc[r * V + v] = i16x_begin(t->x->sum[t->row + (size_t)r][block]);
+    }
+    UNROLL
+    for (int v = 0; v < V; v += 2)
+        w[v / 2] = t->w + (size_t)v / 2 * t->panel_bytes + block * BLOCK_BYTES;
+    for (size_t k = 0; k < OPS_INT8_BLOCK; k += 4) {
+        w64 b[TILE_SUMS_MAX];
+        UNROLL
+        for (int v = 0; v < V; v++)
+            b[v] = w64_load(w[v / 2] + SCALE_BYTES + k * OPS_PANEL + (v % 2) * 64);
+        UNROLL
+        for (int r = 0; r < R; r++) {
+            UNROLL
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] = i16x_dot(acc[r * V + v], b[v], x[r] + k);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < R; r++) {
+        v16 scale = v16_set1(t->x->scale[t->row + (size_t)r][block]);
+        UNROLL
+        for (int v = 0; v < V; v++) {
+            v16 both = v16_mul(v16_load((const float *)(const void *)w[v / 2] + v % 2 * 16), scale);
+            sum[r * V + v] = v16_fma(i16x_float(acc[r * V + v]), both, sum[r * V + v]);
+        }
+    }
+}
+
+VINLINE void tile_run(const struct tile *t, const int R, const int V)
+{
+    v16 sum[TILE_SUMS_MAX];
+    UNROLL
+    for (int i = 0; i < R * V; i++) {
+        const float *y = t->y + (size_t)(i / V) * t->ldy + i % V * 16;
+        size_t column = (size_t)(i % V) * 16;
+        bool zero = t->first || column >= t->columns;
+        sum[i] = zero ? v16_zero() : v16_load_first(y, t->columns - column);
+    }
+    for (size_t block = 0; block < t->blocks; block++)
+        tile_block(t, block, sum, R, V);
+    UNROLL
+    for (int i = 0; i < R * V; i++) {
+        size_t column = (size_t)(i % V) * 16;
+        if (column >= t->columns)
+            continue;
+        size_t n = t->columns - column;
+        v16 s = t->bias ? v16_add(sum[i], v16_load_first(t->bias + column, n)) : sum[i];
+        v16_store_first(t->y + (size_t)(i / V) * t->ldy + column, n, s);
+    }
+}
+
+#define TILE(R, V)                                                                                 \
+    static void tile_##R##x##V(const struct tile *t)                                               \
+    {                                                                                              \
+        tile_run(t, R, V);                                                                         \
+    }                                                                                              \
+    struct tile
+
+TILE(1, 2);
+TILE(2, 2);
+#if defined(__AVX512VNNI__)
+TILE(1, 4);
+TILE(2, 4);
+TILE(3, 2);
+TILE(3, 4);
+TILE(4, 2);
+TILE(5, 2);
+TILE(6, 2);
+#endif
+
+/* The tile of R rows over one panel; and over two, where few rows leave registers for it. */
+static const struct {
+    void (*narrow)(const struct tile *t);
+    void (*wide)(const struct tile *t);
+} tiles[TILE_ROWS_MAX + 1] = {
+#if defined(__AVX512VNNI__)
+    [1] = {tile_1x2, tile_1x4},
+    [2] = {tile_2x2, tile_2x4},
+    [3] = {tile_3x2, tile_3x4},
+    [4] = {tile_4x2, NULL},
+    [5] = {tile_5x2, NULL},
+    [6] = {tile_6x2, NULL},
+#else
+    [1] = {tile_1x2, NULL},
+    [2] = {tile_2x2, NULL},
+#endif
+};
+
+/* A span of k for the rows of base->x: panels outside, so that a panel's span (16 KiB) comes from
+ * the nearest cache for every group of rows but the first. */
+static void span_run(const struct tile *base, const float *bias, size_t T, size_t N)
+{
+    size_t groups = (T + TILE_ROWS_MAX - 1) / TILE_ROWS_MAX;
+    for (size_t n = 0; n < N;) {
+        struct tile t = *base;
+        t.w += n / OPS_PANEL * t.panel_bytes;
+        t.y += n;
+        t.bias = bias ? bias + n : NULL;
+        t.columns = N - n;
+        bool wide = groups == 1 && N - n > OPS_PANEL && tiles[T].wide;
+        for (size_t g = 0; g < groups; g++) {
+            size_t rows = T / groups + (g < T % groups);
+            (wide ? tiles[rows].wide : tiles[rows].narrow)(&t);
+            t.row += rows;
+            t.y += rows * t.ldy;
+        }
+        n += wide ? 2 * OPS_PANEL : OPS_PANEL;
+    }
+}
+
+void OPS_FN(gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const void *packed,
+    const float *bias, size_t T, size_t N, size_t K)
+{
+    struct rounded r;
+    for (size_t row = 0; row < T; row += ROW_BLOCK) {
+        size_t rows = T - row < ROW_BLOCK ? T - row : ROW_BLOCK;
+        size_t k = 0;
+        do {
+            size_t depth = K - k < SPAN ? K - k : SPAN;
+            struct tile t = {.y = y + row * ldy, .ldy = ldy, .x = &r, .first = k == 0};
+            t.w = (const uint8_t *)packed + k / OPS_INT8_BLOCK * BLOCK_BYTES;
+            t.panel_bytes = (K + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK * BLOCK_BYTES;
+            t.blocks = (depth + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK;
+            rows_round(&r, x + row * ldx + k, ldx, rows, depth);
+            k += depth;
+            span_run(&t, k >= K ? bias : NULL, rows, N);
+        } while (k < K);
+    }
+}
