@@ -46,7 +46,9 @@ struct model_config random_config(struct rng *r);
 void model_init(struct model *m, const struct model_config *c, struct rng *r);
 void model_done(struct model *m);
 
-/* Names of the instruction sets that this machine has; the first is "auto". */
+enum { ISAS_MAX = 5 };
+
+/* Names of the instruction sets that this machine has, at most ISAS_MAX; the first is "auto". */
 const char *const *isas(size_t *ret_count);
 
 /* Groups with random prompts and completions. */

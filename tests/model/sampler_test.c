@@ -169,7 +169,7 @@ static void same_on_every_isa(void **state)
     (void)state;
     size_t n;
     const char *const *names = isas(&n);
-    struct sampler all[4];
+    struct sampler all[ISAS_MAX];
     struct rng r = fixture_rng(3);
     for (size_t i = 0; i < n; i++)
         all[i] = make(names[i]);
