@@ -308,16 +308,31 @@ static bool tasks_matches(const json_t *row)
     return has(row, "prompt") && (has(row, "answer") || has(row, "tests"));
 }
 
+/* The fields of each kind of test; no other kind's may stand beside them. */
 static int check_test(const json_t *test, size_t i, struct err *e)
 {
-    const json_t *expr = json_object_get(test, "assert"), *out = json_object_get(test, "stdout");
-    const json_t *in = json_object_get(test, "stdin");
-    bool io = json_is_string(out) && (in == NULL || json_is_string(in)) && expr == NULL;
-    bool assertion = json_is_string(expr) && in == NULL && out == NULL;
-    if (io || assertion)
+    static const char *const fields[] = {"stdin", "stdout", "assert", "args", "kwargs", "expected"};
+    enum { IN = 1, OUT = 2, ASSERT = 4, ARGS = 8, KWARGS = 16, EXPECTED = 32 };
+    unsigned given = 0, text = IN | OUT | ASSERT;
+    bool typed = true;
+    for (unsigned k = 0; k < ARRAY_LEN(fields); k++) {
+        const json_t *field = json_object_get(test, fields[k]);
+        given |= field != NULL ? 1U << k : 0;
+        if (field != NULL && (1U << k & text) != 0)
+            typed = typed && json_is_string(field);
+    }
+    if ((given & ARGS) != 0)
+        typed = typed && json_is_array(json_object_get(test, "args"));
+    if ((given & KWARGS) != 0)
+        typed = typed && json_is_object(json_object_get(test, "kwargs"));
+    given |= (given & OUT) != 0 ? IN : 0; /* no input is an empty one */
+    given |= (given & EXPECTED) != 0 ? KWARGS : 0;
+    if (typed && (given == (IN | OUT) || given == ASSERT || given == (ARGS | KWARGS | EXPECTED)))
         return 0;
-    return err_set(
-        e, ERR_DATA, "tests[%zu]: expected {\"stdin\", \"stdout\"} or {\"assert\"}, all text", i);
+    return err_set(e, ERR_DATA,
+        "tests[%zu]: expected {\"stdin\", \"stdout\"} or {\"assert\"}, all text, or {\"args\": "
+        "[...], \"expected\"}",
+        i);
 }
 
 static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)

@@ -1,4 +1,7 @@
 /* code_run.c: what the ways of testing a program share: running boxes, and what their ends mean. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "reward-server/scoring/code.h"
@@ -10,18 +13,45 @@ enum {
     OUTPUT_BYTES = 4 << 20,
     WORK_BYTES = 32 << 20,
     WORK_FILES = 1024,
+    RUNS_PER_PROCESSOR = 2, /* at half speed a program keeps far below its wall time */
 };
 
 static struct box *box; /* borrowed; set before any thread */
 
+/* More runs at a time than processors can feed would end at their wall time instead of their
+ * processor time; so runs wait for admission, in the order in which they came. The threads that
+ * score bound how many wait. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned long next, head; /* tickets: the next to give out, the next to admit */
+    unsigned running, running_max;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static unsigned processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 1 ? (unsigned)n : 1; /* a host with more than the set can name answers an error */
+}
+
 void scoring_use_box(struct box *b)
 {
     box = b;
+    gate.running_max = processors() * RUNS_PER_PROCESSOR;
+    if (b == NULL)
+        code_build_forget();
 }
 
 bool code_has_box(void)
 {
     return box != NULL;
+}
+
+bool code_has_groups(void)
+{
+    return box != NULL && strstr(box_isolation(box), "cgroup") != NULL;
 }
 
 /* ---- verdicts ---- */
@@ -74,7 +104,12 @@ void code_judge_end(
         out->reason = reason_text(a, "%s: %s", what, ends[r->end].text);
 }
 
-static void set_isolation(struct score_result *out, struct arena *a, const struct box_result *r)
+bool code_exited_well(const struct box_result *r)
+{
+    return r->end == BOX_EXITED && r->detail == 0;
+}
+
+void code_isolation(const struct box_result *r, struct arena *a, struct score_result *out)
 {
     const char *copy = arena_strdup(a, r->isolation);
     out->isolation = copy != NULL ? copy : "";
@@ -93,15 +128,34 @@ struct box_limits code_box_limits(const struct code_limits *c)
         .work_files = WORK_FILES};
 }
 
-bool code_box_run(const struct box_request *q, size_t count, struct arena *a,
-    struct box_result *ret, struct score_result *out)
+static void enter(void)
+{
+    (void)pthread_mutex_lock(&gate.lock);
+    unsigned long ticket = gate.next++;
+    while (ticket != gate.head || gate.running >= gate.running_max)
+        (void)pthread_cond_wait(&gate.changed, &gate.lock);
+    gate.head++;
+    gate.running++;
+    (void)pthread_cond_broadcast(&gate.changed);
+    (void)pthread_mutex_unlock(&gate.lock);
+}
+
+static void leave(void)
+{
+    (void)pthread_mutex_lock(&gate.lock);
+    gate.running--;
+    (void)pthread_cond_broadcast(&gate.changed);
+    (void)pthread_mutex_unlock(&gate.lock);
+}
+
+void code_box_run(const struct box_request *q, size_t count, struct box_result *ret)
 {
     struct err e = {0};
+    enter();
     int r = count == BOX_PAIR ? box_run_pair(box, q, ret, &e) : box_run(box, q, ret, &e);
-    if (r == 0) {
-        set_isolation(out, a, &ret[count - 1]);
-        return true;
+    leave();
+    for (size_t i = 0; r < 0 && i < count; i++) {
+        ret[i] = (struct box_result){.end = BOX_FAULT};
+        (void)snprintf(ret[i].message, sizeof(ret[i].message), "%.255s", e.msg);
     }
-    code_no_value(out, SCORE_FAULT_TRANSIENT, reason_text(a, "%s", e.msg));
-    return false;
 }

@@ -1,5 +1,6 @@
 /* code_task.c: the task of the code scorer out of JSON, and the program out of a completion. */
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "reward-server/scoring/code.h"
@@ -29,18 +30,62 @@ static const char *field(const json_t *root, const char *name, struct arena *a)
     return text != NULL ? text : "";
 }
 
-static bool take_test(const json_t *test, struct arena *a, struct code_test *ret)
+static struct span json_text(const json_t *value, struct arena *a)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    struct span s = {text != NULL ? arena_strdup(a, text) : NULL, 0};
+    s.n = s.at != NULL ? strlen(s.at) : 0;
+    free(text);
+    return s;
+}
+
+/* The call of a test as python/call.py takes it. */
+static bool take_call(
+    const json_t *test, const struct code_task *task, struct arena *a, struct code_test *ret)
+{
+    json_t *args = json_object_get(test, "args"), *kwargs = json_object_get(test, "kwargs");
+    if (!json_is_array(args) || (kwargs != NULL && !json_is_object(kwargs)))
+        return false;
+    CLEANUP_JSON json_t *call =
+        json_pack("{s:s, s:s, s:O, s:o}", "entry_point", task->entry_point, "setup", task->setup,
+            "args", args, "kwargs", kwargs != NULL ? json_incref(kwargs) : json_object());
+    ret->kind = CODE_CALL;
+    ret->input = json_text(call, a);
+    ret->expected = json_text(json_object_get(test, "expected"), a);
+    return ret->input.at != NULL && ret->expected.at != NULL;
+}
+
+static bool take_test(
+    const json_t *test, const struct code_task *task, struct arena *a, struct code_test *ret)
 {
     const json_t *output = json_object_get(test, "stdout"), *input = json_object_get(test, "stdin");
     const json_t *check = json_object_get(test, "check"), *text = json_object_get(test, "assert");
-    *ret = (struct code_test){.check = check != NULL};
+    *ret = (struct code_test){.kind = check != NULL ? CODE_CHECK : CODE_ASSERT};
+    if (json_object_get(test, "expected") != NULL)
+        return take_call(test, task, a, ret);
     if (json_is_string(output)) {
-        ret->output = copy_text(output, a);
+        ret->kind = CODE_OUTPUT;
+        ret->expected = copy_text(output, a);
         ret->input = copy_text(input, a);
-        return ret->output.at != NULL && (input == NULL || ret->input.at != NULL);
+        return ret->expected.at != NULL && (input == NULL || ret->input.at != NULL);
     }
     ret->text = copy_text(check != NULL ? check : text, a).at;
     return ret->text != NULL;
+}
+
+static bool is_python(const struct code_test *test)
+{
+    return test->kind == CODE_ASSERT || test->kind == CODE_CHECK;
+}
+
+bool code_is_python(const struct code_task *task)
+{
+    return is_python(&task->tests[0]);
+}
+
+static bool is_like(const struct code_test *a, const struct code_test *b)
+{
+    return is_python(a) ? is_python(b) : a->kind == b->kind;
 }
 
 static bool take_tests(
@@ -54,16 +99,65 @@ static bool take_tests(
     }
     ret->tests = arena_alloc(a, ret->count * sizeof(*ret->tests));
     for (size_t i = 0; i < ret->count; i++) {
-        if (ret->tests == NULL || !take_test(json_array_get(tests, i), a, &ret->tests[i])) {
+        struct code_test *test = &ret->tests[i];
+        if (ret->tests == NULL || !take_test(json_array_get(tests, i), ret, a, test)) {
             *ret_why = reason_text(a, "test %zu of the task is none", i);
             return false;
         }
-        if ((ret->tests[i].text == NULL) != (ret->tests[0].text == NULL)) {
-            *ret_why = "the task mixes tests of input and output with assertions";
+        if (!is_like(test, &ret->tests[0])) {
+            *ret_why = "the task mixes tests of input and output, calls, and tests in Python";
+            return false;
+        }
+        if (test->input.n > CODE_INPUT_BYTES_MAX) {
+            *ret_why = reason_text(a, "test %zu has %zu bytes of input, at most %d", i,
+                test->input.n, CODE_INPUT_BYTES_MAX);
             return false;
         }
     }
     return true;
+}
+
+/* What a language needs to be there, by its path. */
+static const char *program_of(const struct language *l, struct arena *a)
+{
+    if (l->built == NULL)
+        return l->run.argv[0];
+    const char *command = l->compile.argv[2];
+    return reason_text(a, "%.*s", (int)strcspn(command, " "), command);
+}
+
+static bool take_language(
+    const char *name, struct arena *a, struct code_task *ret, const char **ret_why)
+{
+    const struct language *l = ret->language = language_find(name);
+    if (name[0] == '\0')
+        *ret_why = "the task names no language";
+    else if (l == NULL)
+        *ret_why = reason_text(a, "no language '%.64s' is known", name);
+    else if (!language_installed(l))
+        *ret_why =
+            reason_text(a, "language %s is not installed here: no %s", l->name, program_of(l, a));
+    else if (l->wide && !code_has_groups())
+        *ret_why = reason_text(a, "language %s needs control groups, which are not here", l->name);
+    else
+        return true;
+    return false;
+}
+
+/* Whether tests of this kind are for programs in this language. */
+static bool suits(const struct code_task *task, const char **ret_why)
+{
+    bool call = task->tests[0].kind == CODE_CALL;
+    if (code_is_python(task) && strcmp(task->language->name, "python") != 0)
+        *ret_why = "assertions are judged in Python only; expected tests of stdin and stdout";
+    else if (call && !code_call_known(task->language))
+        *ret_why = "functions are called in Python and JavaScript only; expected tests of stdin "
+                   "and stdout";
+    else if (call && task->entry_point[0] == '\0')
+        *ret_why = "the task has tests that call a function, and no entry_point that names it";
+    else
+        return true;
+    return false;
 }
 
 bool code_task(
@@ -79,18 +173,8 @@ bool code_task(
     *ret = (struct code_task){.entry_point = field(root, "entry_point", a),
         .setup = field(root, "setup", a),
         .prefix = field(root, "prefix", a)};
-    const char *name = field(root, "language", a);
-    ret->language = language_find(name);
-    if (ret->language == NULL) {
-        *ret_why = name[0] == '\0' ? "the task names no language"
-                                   : reason_text(a, "no language '%.64s' is known", name);
-        return false;
-    }
-    if (!language_installed(ret->language)) {
-        *ret_why = reason_text(a, "language %s is not installed here", ret->language->name);
-        return false;
-    }
-    return take_tests(json_object_get(root, "tests"), a, ret, ret_why);
+    return take_language(field(root, "language", a), a, ret, ret_why) &&
+           take_tests(json_object_get(root, "tests"), a, ret, ret_why) && suits(ret, ret_why);
 }
 
 /* ---- the program ---- */

@@ -171,6 +171,86 @@ def values_and_handles(directory, rng):
     equal([(g["verdict"], g["reward"]) for g in got], [("pass", 1), ("crash", 0)] + [("judge_fault", None)] * 4, f"{got}")
 
 
+def call(*args, expected=None, **kwargs):
+    return {"args": list(args), "expected": expected, **({"kwargs": kwargs} if kwargs else {})}
+
+
+ADDS = [call(1, 2, expected=3), call(-4, 4, expected=0), call(a=5, b=6, expected=11)]
+CALLED = [  # verdict, program; what is called is add
+    ("pass", "def add(a, b): return a + b"),
+    ("pass", "class Solution:\n def add(self, a, b): return a + b"),
+    ("pass", "add = lambda a, b: a + b\nif __name__ == '__main__':\n input()"),
+    ("pass", "print('x')\ndef add(a, b):\n print(a)\n return float(a + b)"),
+    ("wrong", "def add(a, b): return 3"),
+    ("wrong", "def add(a, b): return str(a + b)"),
+    ("wrong", "def add(a, b): print(a + b)"),
+    ("wrong", "def add(a, b): yield a + b"),
+    ("wrong", "def add(a, b): exit(0)"),
+    ("wrong", "import os, sys\nprint(3)\nos._exit(0)"),
+    ("wrong", EQUAL + "def add(a, b): return E()"),
+    ("wrong", "class E(int):\n def __eq__(s, o): return True\ndef add(a, b): return E(a + b)"),
+    ("wrong", "import os\ndef add(a, b):\n os.write(3, b'{\"v\": 3}'); os.write(1, b'{\"v\": 3}'); return 3"),
+    ("wrong", "import json\njson.dumps = lambda *a: '{\"v\": 3}'\ndef add(a, b): return 9"),
+    ("wrong", "import sys\ndef add(a, b): return sys.stdin.read() and 3"),
+    ("wrong", "def add(a, b):\n l = []\n l.append(l)\n return l"),
+    ("crash", "def add(a, b): raise ValueError('no')"),
+    ("crash", "def sub(a, b): return a - b"),
+    ("crash", "def add(a): return a"),
+    ("crash", "def add(a, b): return ("),
+    ("timeout", "def add(a, b):\n while True: pass"),
+]
+
+
+def calls(directory, rng):
+    tasks = [{"prompt": "add", "language": "python", "entry_point": "add", "tests": ADDS}]
+    got = grade(directory, tasks, [(0, text) for _, text in CALLED], "--scorer", "code:cpu-ms=500", "--workers", "2")
+    for (verdict, text), g in zip(CALLED, got):
+        equal((g["verdict"], g["reward"]), (verdict, 1 if verdict == "pass" else 0), f"{text}: {g['reason']}")
+    check("a value of type generator" in got[7]["reason"], got[7]["reason"])
+    check("test 2 of 3: expected 0, found 3" in got[4]["reason"], got[4]["reason"])
+
+
+def calls_in_other_languages(directory, rng):
+    value = {"a": [1, 2.5, "x", None, True], "b": {}}
+    tests = [call(v, expected=v) for v in (value, 3, 0.1, [], "\u00e4")]
+    tasks = [{"prompt": "p", "language": name, "entry_point": "same", "tests": tests} for name in ("python", "javascript", "c")]
+    tasks += [{"prompt": "p", "language": "python", "tests": tests}]
+    js = ["const same = v => { console.log(v); return v }", "function same(v) { return v }",
+          "var same = function(v) { return v }\nclass Solution { }", "class Solution { same(v) { return v } }"]
+    bad = ["const same = v => 3", "const same = v => new Date()", "JSON.stringify = () => '3'\nconst same = v => 3",
+           "process.exit(0)", "const same = v => { throw 3 }", "const same = v => NaN"]
+    rows = [(0, "def same(v): return v")] + [(1, t) for t in js + bad] + [(2, "int same;"), (3, "def same(v): return v")]
+    got = grade(directory, tasks, rows, "--workers", "2")
+    equal(got[0]["verdict"], "pass", got[0]["reason"])
+    equal([(g["verdict"], g["reward"]) for g in got[-2:]], [("judge_fault", None)] * 2, "no functions are called there")
+    if got[1]["verdict"] == "judge_fault":
+        print("skip: " + got[1]["reason"])
+        return
+    for (_, text), g in zip(rows[1:-2], got[1:-2]):
+        equal(g["reward"], 1 if text in js else 0, f"{text}: {g}")
+
+
+def first_failed_test(directory, rng):
+    """Whatever threads do, the first test in their order that is not passed is the one that is told."""
+    program = "n = int(input())\nif n in (%s): exit(1)\nprint(n)"
+    tests = [{"stdin": str(i), "stdout": str(i)} for i in range(40)]
+    failing = [sorted(rng.sample(range(40), 3)) for _ in range(12)]
+    rows = [(0, program % ", ".join(map(str, f))) for f in failing]
+    for workers in ("1", "4"):
+        got = grade(directory, [task("python", tests)], rows, "--workers", workers)
+        for f, g in zip(failing, got):
+            equal((g["verdict"], g["reason"]), ("crash", f"test {f[0] + 1} of 40: exit status 1"), f"{f}")
+
+
+def compiled_once(directory, rng):
+    """Equal sources are compiled once, in a job and across completions, also when several threads want them at once."""
+    text = PROGRAMS["c++"][0]
+    got = grade(directory, [task("c++")], [(0, text)] * 24 + [(0, "#error no")] * 24, "--workers", "4")
+    equal([g["verdict"] for g in got], ["pass"] * 24 + ["crash"] * 24, f"{got[0]}")
+    took = sorted(g["wall_ms"] for g in got[4:24])
+    print(f"a compiled program's three tests: {took[len(took) // 2]:.1f} ms; compiling and they: {got[0]['wall_ms']:.1f} ms")
+
+
 def published(directory, rng):
     human, mbpp = public_data("humaneval.jsonl"), public_data("mbpp.jsonl")
     if not human or not mbpp:
@@ -190,4 +270,5 @@ def published(directory, rng):
     equal([g for g in all_of(human, wrong) if g[1] in ("pass", "judge_fault")], [], "no solutions of HumanEval")
 
 
-main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, published, needs=NEEDS)
+main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, calls,
+     calls_in_other_languages, first_failed_test, compiled_once, published, needs=NEEDS)

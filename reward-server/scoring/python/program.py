@@ -1,30 +1,16 @@
 # The other side of test.py: lives in the box of the candidate's program and answers calls. Whatever
 # the program does to this file's objects, it can only claim other values than it computed.
 def _serve():
-    import builtins, collections, json, os, sys, types
+    import builtins, json, os, sys, types
     kind, integer, text = type, int, str
     read, write, dumps, loads = os.read, os.write, json.dumps, json.loads
-    dicts = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
-    lists = {list: "l", tuple: "t", set: "s", frozenset: "z"}
     kept = []
 
-    def encode(v, depth=0):
-        t = kind(v)
-        if v is None or t is bool or t is float or t is text:
-            return v
-        if t is integer:
-            return v if -1 << 62 < v < 1 << 62 else ["i", hex(v)]
-        if depth < 200:
-            if t in lists:
-                return [lists[t], [encode(x, depth + 1) for x in v]]
-            if t in dicts:
-                return ["d", [[encode(k, depth + 1), encode(x, depth + 1)] for k, x in dict.items(v)]]
-        if t is bytes:
-            return ["b", v.hex()]
-        if t is complex:
-            return ["c", v.real, v.imag]
+    def handle(v):
         kept.append(v)
-        return ["h", len(kept) - 1, text(t.__name__)[:80]]
+        return ["h", len(kept) - 1, text(kind(v).__name__)[:80]]
+
+    encode = _encoder(handle)
 
     def decode(v):
         if kind(v) is not list:
@@ -36,8 +22,10 @@ def _serve():
             return {decode(k): decode(y) for k, y in x}
         if tag == "b":
             return bytes.fromhex(x)
+        if tag == "f":
+            return float(x)
         if tag == "c":
-            return complex(x, v[2])
+            return complex(decode(x), decode(v[2]))
         if tag == "h":
             return kept[x]
         if tag == "n":

@@ -90,8 +90,10 @@ def decode(v):
         return {decode(k): decode(y) for k, y in x}
     if tag == "b":
         return bytes.fromhex(x)
+    if tag == "f":
+        return float(x)
     if tag == "c":
-        return complex(x, v[2])
+        return complex(decode(x), decode(v[2]))
     if tag == "h":
         return Handle(int(x), str(v[2])[:80])
     return LISTS[tag](map(decode, x))
