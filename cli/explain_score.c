@@ -27,11 +27,6 @@ static const struct recipe_stage *stage_of(const struct explain *x)
 
 /* ---- scores ---- */
 
-struct component {
-    bool has_value;
-    double value;
-};
-
 static int reward_index(const struct recipe *r, const char *name)
 {
     for (size_t i = 0; i < r->reward_count; i++)
@@ -59,7 +54,7 @@ static void say_score(struct rundb_query *q, const struct recipe_reward *reward)
         rundb_text(q, 6)[0] ? ", isolation " : "", rundb_text(q, 6));
 }
 
-static int say_components(const struct explain *x, struct component c[RECIPE_REWARDS_MAX],
+static int say_components(const struct explain *x, struct reward_part c[RECIPE_REWARDS_MAX],
     size_t *ret_count, struct err *e)
 {
     CLEANUP_QUERY struct rundb_query *q = NULL;
@@ -75,7 +70,8 @@ static int say_components(const struct explain *x, struct component c[RECIPE_REW
         int i = reward_index(&x->run.recipe, rundb_text(q, 0));
         say_score(q, i >= 0 ? &x->run.recipe.rewards[i] : NULL);
         if (i >= 0)
-            c[i] = (struct component){!rundb_is_null(q, 1), rundb_real(q, 1)};
+            c[i] = (struct reward_part){&x->run.recipe.rewards[i].term, !rundb_is_null(q, 1),
+                rundb_real(q, 1), (enum verdict)verdict_parse(rundb_text(q, 2))};
         ++*ret_count;
     }
     return rc;
@@ -101,26 +97,24 @@ static int say_grading(const struct explain *x, struct err *e)
 }
 
 /* "1 x 0 (accuracy) + 0.3 x 1 (format)" */
-static double put_sum(const struct recipe *r, const struct component *c, struct buf *out)
+static double put_sum(const struct recipe *r, const struct reward_part *c, struct buf *out)
 {
-    double sum = 0;
     buf_puts(out, "");
     for (size_t i = 0; i < r->reward_count; i++) {
         const struct recipe_reward *w = &r->rewards[i];
-        buf_printf(out, "%s%g x ", i > 0 ? " + " : "", w->weight);
+        buf_printf(out, "%s%g x ", i > 0 ? " + " : "", w->term.weight);
         if (c[i].has_value)
-            buf_printf(out, "%.6g (%s)", c[i].value, w->spec.name);
+            buf_printf(out, "%.6g (%s", c[i].value, w->spec.name);
         else
-            buf_printf(out, "none (%s)", w->spec.name);
-        if (c[i].has_value)
-            sum += w->weight * c[i].value;
-        else if (w->weight != 0 || w->primary)
-            sum = NAN;
+            buf_printf(out, "none (%s", w->spec.name);
+        if (!reward_counts(&c[i], c, r->reward_count))
+            buf_printf(out, ", not counted: only on %s", reward_when_name(w->term.when));
+        buf_puts(out, ")");
     }
-    return sum;
+    return reward_sum(c, r->reward_count);
 }
 
-static int say_reward(const struct explain *x, const struct component *c, struct err *e)
+static int say_reward(const struct explain *x, const struct reward_part *c, struct err *e)
 {
     const struct recipe *r = &x->run.recipe;
     CLEANUP_QUERY struct rundb_query *q = NULL;
@@ -144,8 +138,10 @@ static int say_reward(const struct explain *x, const struct component *c, struct
 
 int explain_scores(const struct explain *x, struct err *e)
 {
-    struct component components[RECIPE_REWARDS_MAX] = {0};
+    struct reward_part components[RECIPE_REWARDS_MAX] = {0};
     size_t count;
+    for (size_t i = 0; i < x->run.recipe.reward_count; i++)
+        components[i].term = &x->run.recipe.rewards[i].term;
     printf("\nScores\n");
     int rc = say_components(x, components, &count, e);
     if (rc < 0)

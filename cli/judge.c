@@ -2,16 +2,18 @@
 #include "cli/judge.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 
+#include "common/recipe/reward.h"
 #include "reward-server/box/box.h"
 
 enum { DEFAULT_SETS_MAX = 16 };
 
 struct judge_set {
-    struct scoring *set; /* owned */
-    double weights[LIMIT_SCORERS];
-    char *kind; /* owned; of a default set */
+    struct scoring *set;                     /* owned */
+    struct reward_term terms[LIMIT_SCORERS]; /* the first is primary */
+    char *kind;                              /* owned; of a default set */
 };
 
 struct judge {
@@ -28,7 +30,7 @@ struct parsed {
     char *name;     /* owned; also the kind */
     json_t *params; /* owned */
     char *json;     /* owned */
-    double weight;
+    struct reward_term term;
 };
 
 static void parsed_done(struct parsed *p)
@@ -48,6 +50,15 @@ static int parse_weight(const char *value, double *ret, struct err *e)
     return 0;
 }
 
+static int parse_when(const char *value, enum reward_when *ret, struct err *e)
+{
+    int when = reward_when_parse(value);
+    if (when < 0)
+        return err_set(e, ERR_USAGE, "when=%s: expected always, pass or fail", value);
+    *ret = (enum reward_when)when;
+    return 0;
+}
+
 /* One "param=value". */
 static int parse_param(struct parsed *p, char *text, struct err *e)
 {
@@ -56,7 +67,9 @@ static int parse_param(struct parsed *p, char *text, struct err *e)
         return err_set(e, ERR_USAGE, "'%s': expected param=value", text);
     *value++ = '\0';
     if (strcmp(text, "weight") == 0)
-        return parse_weight(value, &p->weight, e);
+        return parse_weight(value, &p->term.weight, e);
+    if (strcmp(text, "when") == 0)
+        return parse_when(value, &p->term.when, e);
     if (json_object_get(p->params, text) != NULL)
         return err_set(e, ERR_USAGE, "parameter '%s' is given twice", text);
     if (json_object_set_new(p->params, text, json_string(value)) != 0)
@@ -67,7 +80,7 @@ static int parse_param(struct parsed *p, char *text, struct err *e)
 static int parse_word(const char *word, struct parsed *p, struct err *e)
 {
     const char *colon = strchr(word, ':');
-    *p = (struct parsed){.params = json_object(), .weight = 1};
+    *p = (struct parsed){.params = json_object(), .term.weight = 1};
     p->name = colon != NULL ? mem_strndup(word, (size_t)(colon - word)) : mem_strdup(word);
     CLEANUP_FREE char *params = mem_strdup(colon != NULL ? colon + 1 : "");
     char *next = colon != NULL ? params : NULL;
@@ -100,12 +113,15 @@ static int open_words(struct judge *j, const struct args_words *words, struct er
             LIMIT_SCORERS);
     for (size_t i = 0; r == 0 && i < words->count; i++) {
         r = parse_word(words->items[i], &parsed[i], e);
+        if (r == 0 && i == 0 && parsed[i].term.when != REWARD_ALWAYS)
+            r = err_set(e, ERR_USAGE, "when: the first scorer is primary and counts always");
         if (r == 0 && strcmp(parsed[i].name, "code") == 0)
             r = need_box(j, e);
         if (r < 0)
             (void)err_ctx(e, "--scorer %s", words->items[i]);
         specs[i] = (struct scorer_spec){parsed[i].name, parsed[i].name, parsed[i].json};
-        set->weights[i] = parsed[i].weight;
+        set->terms[i] = parsed[i].term;
+        set->terms[i].primary = i == 0;
         j->counts_tokens |= r == 0 && strcmp(parsed[i].name, "length") == 0;
     }
     if (r == 0)
@@ -138,7 +154,7 @@ static int default_set(struct judge *j, const char *kind, uint8_t *ret, struct e
     if (scoring_open(&spec, 1, &set->set, e) < 0)
         return e->code = ERR_USAGE;
     set->kind = mem_strdup(kind);
-    set->weights[0] = 1;
+    set->terms[0] = (struct reward_term){.weight = 1, .primary = true};
     *ret = (uint8_t)j->set_count++;
     j->counts_tokens |= strcmp(kind, "length") == 0;
     return 0;
@@ -227,13 +243,16 @@ bool judge_counts_tokens(const struct judge *j)
 struct judgement judge_sum(const struct judge *j, size_t row, const struct score_result *results)
 {
     const struct judge_set *set = set_of(j, row);
-    struct judgement sum = {.scored = true, .primary = &results[0]};
-    for (size_t k = 0; k < scoring_count(set->set); k++) {
+    struct judgement sum = {.primary = &results[0]};
+    struct reward_part parts[LIMIT_SCORERS];
+    size_t n = scoring_count(set->set);
+    for (size_t k = 0; k < n; k++) {
         sum.wall_us += results[k].wall_us;
-        if (results[k].has_value)
-            sum.reward += set->weights[k] * results[k].value;
-        else if (set->weights[k] != 0 || k == 0)
-            sum.scored = false; /* as in a run: one of weight 0 that is not primary is only shown */
+        parts[k] = (struct reward_part){
+            &set->terms[k], results[k].has_value, results[k].value, results[k].verdict};
     }
+    double reward = reward_sum(parts, n);
+    sum.scored = !isnan(reward);
+    sum.reward = sum.scored ? reward : 0;
     return sum;
 }

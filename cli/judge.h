@@ -2,8 +2,9 @@
  * calls for: gsm8k and math: math; countdown: countdown; rows with tests: code; tasks: what the row
  * names, else math.
  *
- * Scorers are given as NAME or NAME:param=value[,param=value]...; weight is a parameter of each
- * (default 1). The first is primary: its verdict is the completion's. Immutable once open.
+ * Scorers are given as NAME or NAME:param=value[,param=value]...; weight (default 1) and when
+ * (always, pass, fail) are parameters of each, as in a run file. The first is primary: its verdict
+ * is the completion's. Immutable once open.
  */
 #ifndef COHORT_CLI_JUDGE_H
 #define COHORT_CLI_JUDGE_H

@@ -98,14 +98,22 @@ static void print_memory(const struct recipe *r, const struct model_config *mode
         figure_count((char[FIGURE_MAX]){0}, token > 0 ? cache / token : 0));
 }
 
+/* " + 0.3 x short (length, on pass)" */
+static void print_reward(const struct recipe_reward *w, bool more, FILE *out)
+{
+    fprintf(out, "%s %g x %s (%s", more ? " +" : "", w->term.weight, w->spec.name, w->spec.kind);
+    if (w->term.when != REWARD_ALWAYS)
+        fprintf(out, ", on %s", reward_when_name(w->term.when));
+    fputs(")", out);
+}
+
 static void print_rewards(const struct recipe *r, FILE *out)
 {
     if (r->reward_count == 0)
         return;
     fputs("  reward =", out);
     for (size_t i = 0; i < r->reward_count; i++)
-        fprintf(out, "%s %g x %s (%s)", i > 0 ? " +" : "", r->rewards[i].weight,
-            r->rewards[i].spec.name, r->rewards[i].spec.kind);
+        print_reward(&r->rewards[i], i > 0, out);
     fputc('\n', out);
 }
 

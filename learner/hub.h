@@ -21,6 +21,7 @@
 #ifndef COHORT_LEARNER_HUB_H
 #define COHORT_LEARNER_HUB_H
 
+#include "common/recipe/reward.h"
 #include "learner/rows.h"
 #include "learner/service.h"
 #include "learner/snapshot.h"
@@ -41,8 +42,7 @@ enum {
 
 struct hub_scorer {
     const char *name, *kind;
-    double weight;
-    bool primary;
+    struct reward_term term;
 };
 
 struct hub_options { /* strings and arrays are borrowed for the hub's life */

@@ -268,19 +268,13 @@ static bool is_transient(const struct hub *h, const struct score_result *const *
     return false;
 }
 
-/* The weighted sum in recipe order, or NAN when a scorer that matters could not judge. One of
- * weight 0 that is not primary is only shown. */
-static double weighted_sum(const struct hub *h, const struct score_result *const *found)
+static double reward_of(const struct hub *h, const struct score_result *const *found)
 {
-    double sum = 0;
-    for (size_t k = 0; k < h->o.scorer_count; k++) {
-        const struct hub_scorer *s = &h->o.scorers[k];
-        if (found[k]->has_value)
-            sum += s->weight * found[k]->value;
-        else if (s->weight != 0 || s->primary)
-            return NAN;
-    }
-    return sum;
+    struct reward_part parts[LIMIT_SCORERS];
+    for (size_t k = 0; k < h->o.scorer_count; k++)
+        parts[k] = (struct reward_part){
+            &h->o.scorers[k].term, found[k]->has_value, found[k]->value, found[k]->verdict};
+    return reward_sum(parts, h->o.scorer_count);
 }
 
 static void score_row(const struct hub *h, const struct request *r, uint64_t group, size_t k,
@@ -308,10 +302,10 @@ static void settle(struct hub *h, const struct request *r, struct group *g, uint
     enum verdict verdict = VERDICT_JUDGE_FAULT;
     for (size_t k = 0; k < h->o.scorer_count; k++) {
         score_row(h, r, g->id, k, found[k], out);
-        if (h->o.scorers[k].primary)
+        if (h->o.scorers[k].term.primary)
             verdict = found[k]->verdict;
     }
-    g->reward[index] = weighted_sum(h, found);
+    g->reward[index] = reward_of(h, found);
     g->settled[index] = true;
     g->settled_count++;
     batch_row(out, ROW_REWARD)->reward = (struct row_reward){

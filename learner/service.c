@@ -315,8 +315,8 @@ static void fill_scorers(struct service *s, const struct recipe *r)
         const struct recipe_reward *w = &r->rewards[i];
         s->specs[i] = w->spec;
         s->scorer_names[i] = w->spec.name;
-        s->scorers[i] = (struct hub_scorer){
-            .name = w->spec.name, .kind = w->spec.kind, .weight = w->weight, .primary = w->primary};
+        s->scorers[i] =
+            (struct hub_scorer){.name = w->spec.name, .kind = w->spec.kind, .term = w->term};
     }
 }
 

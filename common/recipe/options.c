@@ -74,6 +74,8 @@ const struct config_option recipe_options[] = {
         "kind of scorer"),
     FLOAT("reward *", "weight", IDENTITY, "1", -1000, 1000,
         "factor in the reward; 0 records without counting"),
+    CHOICE("reward *", "when", IDENTITY, "always", "always|pass|fail",
+        "counts always, or only when the primary's verdict is pass, or is not pass"),
     BOOL("reward *", "primary", IDENTITY, "no",
         "its verdict is the completion's; default: the first reward"),
     BOOL("reward *", "well-formed", IDENTITY, "no",

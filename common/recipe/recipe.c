@@ -76,17 +76,30 @@ static int make_model(const struct config *c, struct recipe *r, struct err *e)
     return 0;
 }
 
-/* The scorer's own options as a JSON object, in table order: those that were given. */
+/* Options of a [reward NAME] that are not the scorer's. */
+static bool is_ours(const char *key)
+{
+    static const char *const ours[] = {"scorer", "weight", "when", "primary", "well-formed"};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (strcmp(ours[i], key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The scorer's own options as a JSON object, in table order: those that differ from the table's
+ * default, so that each kind of scorer sees its own alone. */
 static char *reward_params(const struct config *c, const char *section)
 {
     json_t *params = json_object();
-    if (config_str(c, section, "tag")[0])
-        json_object_set_new(params, "tag", json_string(config_str(c, section, "tag")));
-    static const char *const numbers[] = {"max", "cache", "cpu-ms", "memory-mib"};
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        int64_t v = config_int(c, section, numbers[i]);
-        if (v != 0)
-            json_object_set_new(params, numbers[i], json_integer(v));
+    for (const struct config_option *o = recipe_options; o->section != NULL; o++) {
+        if (strcmp(o->section, "reward *") != 0 || is_ours(o->key))
+            continue;
+        const char *text = config_str(c, section, o->key);
+        if (o->type == OPT_INT && config_int(c, section, o->key) != strtoll(o->def, NULL, 10))
+            json_object_set_new(params, o->key, json_integer(config_int(c, section, o->key)));
+        else if (o->type != OPT_INT && strcmp(text, o->def) != 0)
+            json_object_set_new(params, o->key, json_string(text));
     }
     char *text = json_dumps(params, JSON_COMPACT);
     json_decref(params);
@@ -109,7 +122,8 @@ static int make_rewards(const struct config *c, struct recipe *r, struct err *e)
         w->spec.name = names[i];
         w->spec.kind = config_str(c, section, "scorer");
         w->spec.params_json = reward_params(c, section);
-        w->weight = config_float(c, section, "weight");
+        w->term.weight = config_float(c, section, "weight");
+        w->term.when = (enum reward_when)reward_when_parse(config_str(c, section, "when"));
         if (config_bool(c, section, "well-formed"))
             r->format_reward = names[i];
         if (!config_bool(c, section, "primary"))
@@ -119,9 +133,15 @@ static int make_rewards(const struct config *c, struct recipe *r, struct err *e)
         primary = (int)i;
     }
     r->primary = primary < 0 ? 0 : (size_t)primary;
-    if (n > 0)
-        r->rewards[r->primary].primary = true;
-    return 0;
+    if (n == 0)
+        return 0;
+    struct recipe_reward *first = &r->rewards[r->primary];
+    first->term.primary = true;
+    if (first->term.when == REWARD_ALWAYS)
+        return 0;
+    char section[SECTION_MAX];
+    full_section(section, "reward", first->spec.name);
+    return bad(e, config_value(c, section, "when"), "the primary reward counts always");
 }
 
 static void make_generator(

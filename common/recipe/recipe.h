@@ -16,6 +16,7 @@
 #include "common/base/config.h"
 #include "common/base/err.h"
 #include "common/model/model_config.h"
+#include "common/recipe/reward.h"
 #include "common/text/generator.h"
 #include "proto/codec.h"
 
@@ -40,8 +41,7 @@ struct recipe_data {
 
 struct recipe_reward {
     struct scorer_spec spec; /* params_json owned by the recipe */
-    double weight;
-    bool primary; /* its verdict is the completion's; exactly one is */
+    struct reward_term term;
 };
 
 enum stage_kind { STAGE_PRETRAIN, STAGE_GRPO };

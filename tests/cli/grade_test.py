@@ -77,6 +77,10 @@ def several_scorers(directory, rng):
     equal(got[0]["extracted"], "2", "extracted")
     got = grade(data, responses, "--scorer", "format", "--scorer", "math:tag=answer,weight=0")
     equal([g["reward"] for g in got], [1.0, 1.0, 0.0], "rewards without math")
+    got = grade(data, responses, "--scorer", "math:tag=answer", "--scorer", "format:weight=0.25,when=pass")
+    equal([g["reward"] for g in got], [1.25, 0.0, 0.0], "format counts for right answers only")
+    got = grade(data, responses, "--scorer", "math:tag=answer", "--scorer", "format:when=fail")
+    equal([g["reward"] for g in got], [1.0, 1.0, 0.0], "format counts for wrong answers only")
 
 
 def length_needs_tokens(directory, rng):
@@ -175,6 +179,8 @@ def wrong_usage(directory, rng):
     refused(cohort(*base, "--scorer", "math", "--scorer", "math:tag=answer"), 2, "math")
     refused(cohort(*base, "--scorer", "math:weight=heavy"), 2, "heavy")
     refused(cohort(*base, "--scorer", "length:max=10"), 2, "cache")
+    refused(cohort(*base, "--scorer", "math:when=pass"), 2, "primary")
+    refused(cohort(*base, "--scorer", "math", "--scorer", "format:when=ever"), 2, "always, pass or fail")
     refused(cohort(*base, "--format", "poem"), 2, "poem", "gsm8k")
     out = must(cohort("grade", "--help"))
     check("Example" in out and "cohort grade --data" in out, "help without an example")

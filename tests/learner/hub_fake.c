@@ -51,8 +51,7 @@ void fake_run_init(struct fake_run *f, uint64_t seed, uint32_t steps)
     for (size_t i = 0; i < FAKE_SCORERS; i++)
         r->rewards[i] = (struct recipe_reward){
             .spec = {.name = scorer_names[i], .kind = scorer_kinds[i], .params_json = "{}"},
-            .weight = i == 0 ? 1.0 : 0.25,
-            .primary = i == 0};
+            .term = {.weight = i == 0 ? 1.0 : 0.25, .primary = i == 0}};
     r->stage_count = 1;
     r->stages[0] = (struct recipe_stage){.name = "zero", .kind = STAGE_GRPO, .steps = steps};
     model_config_print(&r->model, &f->model_config);

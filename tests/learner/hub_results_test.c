@@ -410,7 +410,7 @@ static void test_fault_of_a_scorer_without_weight(void **state)
 {
     struct rig *r = *state;
     struct rig_grading g;
-    r->scorers[1].weight = 0; /* shown only: its permanent fault does not unscore */
+    r->scorers[1].term.weight = 0; /* shown only: its permanent fault does not unscore */
     rig_start_grading(r, &g);
     struct msg m = rig_scores(r, &g.lease, NULL, 0);
     fault(&m, 2, 1, SCORE_FAULT_PERMANENT);

@@ -28,8 +28,7 @@ void rig_open(struct rig *r, const char *run_dir)
     for (size_t i = 0; i < FAKE_SCORERS; i++)
         r->scorers[i] = (struct hub_scorer){.name = r->run.recipe.rewards[i].spec.name,
             .kind = r->run.recipe.rewards[i].spec.kind,
-            .weight = r->run.recipe.rewards[i].weight,
-            .primary = r->run.recipe.rewards[i].primary};
+            .term = r->run.recipe.rewards[i].term};
     r->stop_ids[0] = FAKE_STOP;
     r->options = (struct hub_options){.run = "fake",
         .seed = 42,

@@ -251,7 +251,7 @@ static void world_init(struct world *w, uint64_t seed)
     *w = (struct world){.seed = seed, .next_request = 1, .arena = arena_new(0)};
     w->rng = rng_stream((struct rng_key){.seed = seed, .domain = RNG_USER});
     for (size_t i = 0; i < FAKE_SCORERS; i++)
-        w->scorers[i] = (struct hub_scorer){names[i], kinds[i], i == 0 ? 1.0 : 0.25, i == 0};
+        w->scorers[i] = (struct hub_scorer){names[i], kinds[i], {i == 0 ? 1.0 : 0.25, i == 0}};
     w->stop_ids[0] = FAKE_STOP;
     w->options = (struct hub_options){.run = "sim",
         .seed = 7,

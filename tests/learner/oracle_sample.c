@@ -72,12 +72,15 @@ static void score_completion(struct oracle_sampler *s, const struct grade_input 
     struct score_result results[RECIPE_REWARDS_MAX] = {0};
     double *component = arena_alloc(a, r->reward_count * sizeof(*component));
     scoring_score(s->scoring, in, i, a, results);
-    c->scored = true;
+    struct reward_part parts[RECIPE_REWARDS_MAX];
     for (size_t k = 0; k < r->reward_count; k++) {
         component[k] = results[k].has_value ? results[k].value : NAN;
-        c->scored = c->scored && results[k].has_value;
-        c->reward += results[k].has_value ? r->rewards[k].weight * results[k].value : 0;
+        parts[k] = (struct reward_part){
+            &r->rewards[k].term, results[k].has_value, results[k].value, results[k].verdict};
     }
+    double reward = reward_sum(parts, r->reward_count);
+    c->scored = !isnan(reward);
+    c->reward = c->scored ? reward : 0;
     c->verdict = results[r->primary].verdict;
     c->component = component;
 }

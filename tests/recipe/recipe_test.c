@@ -38,14 +38,16 @@ static void values_arrive(void **state)
     struct recipe r;
     struct config *c;
     static const char *const changes[] = {
-        "stage zero.kl=k1", "run.seed=9", "sampling.group=5", NULL};
+        "stage zero.kl=k1", "run.seed=9", "sampling.group=5", "reward form.when=pass", NULL};
     assert_int_equal(make(changes, &c, &r, &e), 0);
     assert_int_equal(r.seed, 9);
     assert_int_equal(r.reward_count, 2);
     assert_int_equal(r.primary, 0); /* the first, as none says so */
-    assert_true(r.rewards[0].primary && !r.rewards[1].primary);
+    assert_true(r.rewards[0].term.primary && !r.rewards[1].term.primary);
     assert_string_equal(r.rewards[0].spec.params_json, "{\"tag\":\"answer\"}");
-    assert_true(r.rewards[1].weight == 0.5);
+    assert_true(r.rewards[1].term.weight == 0.5);
+    assert_int_equal(r.rewards[0].term.when, REWARD_ALWAYS);
+    assert_int_equal(r.rewards[1].term.when, REWARD_PASS);
     assert_string_equal(r.format_reward, "form");
     assert_int_equal(r.stages[0].kind, STAGE_GRPO);
     assert_int_equal(r.stages[0].group_size, 5);
@@ -73,6 +75,8 @@ static void what_does_not_fit_is_named(void **state)
         {"model.kv-heads=3", "kv-heads"},
         {"data tasks.path=x.jsonl", "either path or generator"},
         {"data tasks.pairs-share=0.9", "pairs-share"},
+        {"reward accuracy.when=pass", "the primary reward counts always"},
+        {"reward form.when=right", "always"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *const changes[] = {cases[i].change, NULL};
