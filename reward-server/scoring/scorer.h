@@ -30,19 +30,21 @@ bool span_is(struct span s, const char *text);
 
 /* ---- parameters ---- */
 
-enum scorer_param_type { PARAM_TAG, PARAM_INT };
+enum scorer_param_type { PARAM_TAG, PARAM_INT, PARAM_REAL, PARAM_CHOICE };
 
-/* One parameter of a kind: stored at offset in its state as char[SCORER_TAG_BYTES_MAX] or int64_t.
- */
+/* One parameter of a kind: stored at offset in its state as char[SCORER_TAG_BYTES_MAX] (PARAM_TAG),
+ * int64_t (PARAM_INT, and PARAM_CHOICE: the index of the choice) or double (PARAM_REAL). */
 struct scorer_param {
     const char *name;
     enum scorer_param_type type;
     size_t offset;
     bool required;
-    int64_t min, max; /* PARAM_INT */
+    double min, max;     /* PARAM_INT, PARAM_REAL */
+    const char *choices; /* PARAM_CHOICE: "a|b|c" */
 };
 
-/* Fills state from a JSON object. ERR_CONFIG for an unknown or a missing parameter and a bad value.
+/* Fills state from a JSON object; what is not given stays as it is. ERR_CONFIG for an unknown or a
+ * missing parameter and a bad value.
  */
 int scorer_params(const char *json, const struct scorer_param *params, size_t n, void *state,
     struct err *e) ERR_WARN_UNUSED;

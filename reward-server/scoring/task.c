@@ -21,8 +21,10 @@ static int param_text(json_t *value, const char *name, struct buf *out, struct e
         buf_puts(out, json_string_value(value));
     else if (json_is_integer(value))
         buf_printf(out, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        buf_printf(out, "%.17g", json_real_value(value));
     else
-        return err_set(e, ERR_CONFIG, "parameter '%.64s': expected text or an integer", name);
+        return err_set(e, ERR_CONFIG, "parameter '%.64s': expected text or a number", name);
     return 0;
 }
 
@@ -43,13 +45,42 @@ static int param_int(const struct scorer_param *p, const char *text, void *state
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0 || v < p->min || v > p->max)
+    if (end == text || *end != '\0' || errno != 0 || (double)v < p->min || (double)v > p->max)
         return err_set(e, ERR_CONFIG,
-            "parameter '%s': '%.64s', expected an integer from %lld to %lld", p->name, text,
-            (long long)p->min, (long long)p->max);
+            "parameter '%s': '%.64s', expected an integer from %.0f to %.0f", p->name, text, p->min,
+            p->max);
     int64_t stored = v;
     memcpy((char *)state + p->offset, &stored, sizeof(stored));
     return 0;
+}
+
+static int param_real(const struct scorer_param *p, const char *text, void *state, struct err *e)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end != '\0' || !(v >= p->min && v <= p->max))
+        return err_set(e, ERR_CONFIG, "parameter '%s': '%.64s', expected a number from %g to %g",
+            p->name, text, p->min, p->max);
+    memcpy((char *)state + p->offset, &v, sizeof(v));
+    return 0;
+}
+
+static int param_choice(const struct scorer_param *p, const char *text, void *state, struct err *e)
+{
+    size_t n = strlen(text);
+    int64_t index = 0;
+    for (const char *at = p->choices;; at++, index++) {
+        size_t len = strcspn(at, "|");
+        if (len == n && memcmp(at, text, n) == 0) {
+            memcpy((char *)state + p->offset, &index, sizeof(index));
+            return 0;
+        }
+        at += len;
+        if (*at == '\0')
+            break;
+    }
+    return err_set(
+        e, ERR_CONFIG, "parameter '%s': '%.64s', expected one of %s", p->name, text, p->choices);
 }
 
 static int param_set(const struct scorer_param *p, json_t *value, void *state, struct err *e)
@@ -59,7 +90,12 @@ static int param_set(const struct scorer_param *p, json_t *value, void *state, s
     if (r != 0)
         return r;
     const char *s = text.len > 0 ? (const char *)text.data : "";
-    return p->type == PARAM_TAG ? param_tag(p, s, state, e) : param_int(p, s, state, e);
+    static int (*const readers[])(
+        const struct scorer_param *, const char *, void *, struct err *) = {[PARAM_TAG] = param_tag,
+        [PARAM_INT] = param_int,
+        [PARAM_REAL] = param_real,
+        [PARAM_CHOICE] = param_choice};
+    return readers[p->type](p, s, state, e);
 }
 
 static int param_unknown(

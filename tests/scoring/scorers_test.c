@@ -219,7 +219,7 @@ static void parameters_are_checked_by_name(void **state)
         const char *kind, *params, *says;
     } cases[] = {
         {"exact", "{\"tga\":\"answer\"}", "parameter 'tga': unknown, expected tag"},
-        {"format", "{\"tag\":\"answer\"}", "parameter 'tag': unknown, expected none"},
+        {"format", "{\"tag\":\"answer\"}", "parameter 'tag': unknown, expected form"},
         {"random", "{\"seed\":1}", "parameter 'seed'"},
         {"math", "{\"tag\":[]}", "parameter 'tag': expected text"},
         {"math", "{\"tag\":\"<a>\"}", "'<a>'"},
