@@ -98,6 +98,32 @@ int server_open(uv_loop_t *loop, const char *dir, uint32_t epoch, server_request
     return 0;
 }
 
+enum { PEER_BYTES = LIMIT_SUBMIT_BYTES + LIMIT_CONTROL_BYTES + 4096 }; /* frames around them */
+
+int server_limit(struct server *s, uint64_t receive_bytes, unsigned workers, struct err *e)
+{
+    enum { SPARE = 2 }; /* a worker that was killed and its successor overlap */
+    uint64_t hold = receive_bytes / PEER_BYTES, wanted = (uint64_t)workers + SPARE;
+    if (hold < wanted)
+        return err_set(e, ERR_CONFIG,
+            "%ju MiB for what peers send hold %ju of them (each %d MiB at most), %ju are needed "
+            "for "
+            "%u workers: raise [net] receive-mib, or start fewer workers",
+            (uintmax_t)receive_bytes >> 20, (uintmax_t)hold, PEER_BYTES >> 20, (uintmax_t)wanted,
+            workers);
+    for (size_t i = 0; i < ARRAY_LEN(s->bus); i++)
+        bus_server_limit(s->bus[i], hold < LIMIT_WORKERS ? (size_t)hold : LIMIT_WORKERS);
+    size_t allowed = bus_server_connections_max(s->bus[SERVER_CTL]);
+    if (allowed < wanted)
+        return err_set(e, ERR_CONFIG,
+            "the limit of file descriptors (ulimit -n) allows %zu peers, %ju are needed for %u "
+            "workers",
+            allowed, (uintmax_t)wanted, workers);
+    log_info("server", "peers are limited", LOG_U64("peers", allowed),
+        LOG_U64("receive_mib", receive_bytes >> 20));
+    return 0;
+}
+
 void server_close(struct server *s)
 {
     if (!s)

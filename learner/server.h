@@ -22,6 +22,10 @@ typedef void server_request_fn(void *arg, enum server_socket socket, const struc
 /* Binds DIR/ctl and DIR/bulk. */
 int server_open(uv_loop_t *loop, const char *dir, uint32_t epoch, server_request_fn *on_request,
     void *arg, struct server **ret, struct err *e) ERR_WARN_UNUSED;
+/* G8: lets in as many peers as receive_bytes hold, since each may be sending the largest message on
+ * both sockets. ERR_CONFIG when that, or the limit of descriptors, is too little for `workers`. */
+int server_limit(
+    struct server *s, uint64_t receive_bytes, unsigned workers, struct err *e) ERR_WARN_UNUSED;
 void server_reply(struct server *s, enum server_socket socket, const struct hub_peer *peer,
     uint64_t session, uint64_t sequence, const struct msg *m);
 void server_nack(struct server *s, enum server_socket socket, const struct hub_peer *peer,

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "learner/address.h"
 #include "learner/service_impl.h"
 
@@ -395,11 +396,21 @@ static int start_hub(struct service *s, struct err *e)
     return 0;
 }
 
+/* The memory that peers can make this process take. */
+static uint64_t receive_bytes(const struct recipe *r)
+{
+    return r->net_receive_mib != 0 ? (uint64_t)r->net_receive_mib << 20
+                                   : machine_memory_bytes() / SERVICE_RECEIVE_SHARE;
+}
+
 static int open_sockets(struct service *s, const struct service_options *o, struct err *e)
 {
+    unsigned workers = o->recipe->actors + o->recipe->reward_servers;
     int r = address_dir(o->run_dir, o->recipe->net_dir, &s->dir, e);
     if (r == 0)
         r = server_open(&s->loop, s->dir, s->epoch, on_request, s, &s->server, e);
+    if (r == 0)
+        r = server_limit(s->server, receive_bytes(o->recipe), workers, e);
     if (r == 0)
         r = address_write(o->run_dir, s->dir, e);
     if (r)

@@ -18,7 +18,8 @@ enum {
     SERVICE_TICK_MS = 100,
     SERVICE_QUEUE_MAX = 256, /* jobs of the store thread; far more than can wait at once */
     SERVICE_BATCH_BYTES_MAX = 128 << 20, /* of submissions in a batch; more are told to retry */
-    SERVICE_RETRY_MS = 500, /* before the tables are tried again after a failure; doubles ... */
+    SERVICE_RECEIVE_SHARE = 4, /* of the memory there is, for what peers send, unless configured */
+    SERVICE_RETRY_MS = 500,    /* before the tables are tried again after a failure; doubles ... */
     SERVICE_RETRY_MAX_MS = 2000,         /* ... up to this */
     SERVICE_DRAIN_MS = 5000,             /* workers have so long to say goodbye */
     SERVICE_SLOW_MS = 1000,              /* a commit that took longer is logged */

@@ -37,6 +37,10 @@ typedef void bus_request_fn(void *arg, const struct bus_route *from, const struc
 
 int bus_server_open(uv_loop_t *loop, const char *address, size_t payload_max,
     bus_request_fn *on_request, void *arg, struct bus_server **ret, struct err *e) ERR_WARN_UNUSED;
+/* Bounds the connections, and with them the memory that peers can make this process take: each
+ * holds at most one message of payload_max. More than descriptors allow are never let in anyway. */
+void bus_server_limit(struct bus_server *s, size_t connections_max);
+size_t bus_server_connections_max(const struct bus_server *s);
 /* Never blocks; a busy or vanished peer loses the reply and will ask again. */
 void bus_server_reply(struct bus_server *s, const struct bus_route *to, const struct frame *f);
 struct bus_server_stats bus_server_stats(const struct bus_server *s);

@@ -240,7 +240,7 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     if (g->door_count > g->doors_max) {
-        door_reject(d, "there are as many as the limit of descriptors allows");
+        door_reject(d, "there are as many connections as descriptors and memory allow");
         return;
     }
     uv_pipe_connect(&d->connect, &d->inner, g->inner_open, on_inner_connected);
@@ -352,6 +352,17 @@ int bus_gate_listen(struct bus_gate *g, struct err *e)
     if (r != 0)
         return err_set(e, ERR_FAIL, "socket '%s': cannot listen: %s", g->path, uv_strerror(r));
     return 0;
+}
+
+void bus_gate_limit(struct bus_gate *g, size_t connections_max)
+{
+    if (connections_max < g->doors_max)
+        g->doors_max = connections_max;
+}
+
+size_t bus_gate_connections_max(const struct bus_gate *g)
+{
+    return g->doors_max;
 }
 
 uint64_t bus_gate_rejected(const struct bus_gate *g)

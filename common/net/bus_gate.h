@@ -31,6 +31,11 @@ const char *bus_gate_inner_address(const struct bus_gate *g);
 /* Call when nanomsg has bound: hides its path and lets peers in. */
 int bus_gate_listen(struct bus_gate *g, struct err *e) ERR_WARN_UNUSED;
 
+/* At most so many connections at once, and no more than the limit of descriptors allows anyway:
+ * each may make nanomsg take the memory of a message. */
+void bus_gate_limit(struct bus_gate *g, size_t connections_max);
+size_t bus_gate_connections_max(const struct bus_gate *g);
+
 uint64_t bus_gate_rejected(const struct bus_gate *g); /* connections closed for what they sent */
 void bus_gate_close(struct bus_gate *g);              /* freed with its last handle; NULL is fine */
 

@@ -83,6 +83,16 @@ int bus_server_open(uv_loop_t *loop, const char *address, size_t payload_max,
     return 0;
 }
 
+void bus_server_limit(struct bus_server *s, size_t connections_max)
+{
+    bus_gate_limit(s->gate, connections_max);
+}
+
+size_t bus_server_connections_max(const struct bus_server *s)
+{
+    return bus_gate_connections_max(s->gate);
+}
+
 void bus_server_reply(struct bus_server *s, const struct bus_route *to, const struct frame *f)
 {
     assert(to->len <= sizeof(to->bytes));

@@ -70,6 +70,9 @@ const struct config_option recipe_options[] = {
 
     STRING("net", "dir", LIVE, "", "directory of the sockets, a short path; empty: a fresh one"),
 
+    INT("net", "receive-mib", LIVE, "0", 0, 1048576,
+        "memory for what peers send; bounds how many connect; 0: a quarter of the machine's"),
+
     CHOICE("reward *", "scorer", IDENTITY, NULL, "math|code|exact|countdown|format|length|random",
         "kind of scorer"),
     FLOAT("reward *", "weight", IDENTITY, "1", -1000, 1000,

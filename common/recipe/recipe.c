@@ -332,6 +332,7 @@ static void make_live(const struct config *c, struct recipe *r)
     r->reward_servers = (unsigned)config_int(c, "reward-server", "count");
     r->reward_threads = (unsigned)config_int(c, "reward-server", "threads");
     r->reward_slots = (unsigned)config_int(c, "reward-server", "slots");
+    r->net_receive_mib = (uint32_t)config_int(c, "net", "receive-mib");
     r->net_dir = config_str(c, "net", "dir");
 }
 

@@ -126,7 +126,8 @@ struct recipe {
     unsigned actors, actor_threads, actor_slots, actor_batch;
     uint32_t actor_kv_mib;
     unsigned reward_servers, reward_threads, reward_slots;
-    const char *net_dir; /* "" : a fresh short directory */
+    uint32_t net_receive_mib; /* 0: a share of the machine's */
+    const char *net_dir;      /* "" : a fresh short directory */
 };
 
 /* config must have passed config_check with recipe_options. */

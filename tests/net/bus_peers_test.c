@@ -241,11 +241,46 @@ static void test_bytes_one_by_one(void **state)
     pair_done(&p);
 }
 
-/* More connections than the limit of descriptors allows: those that are in are served. */
+/* More connections than a limit allows: those that are in are served, and there is room again when
+ * they leave. */
+static void fill_to_the_limit(struct pair *p, size_t allowed)
+{
+    enum { STRANGERS = 100 };
+    (void)ask(p, 20, 0);
+    harness_until(&p->h, &p->a.reached);
+    int fds[STRANGERS];
+    size_t n = 0, in = 0;
+    for (; n < STRANGERS && bus_server_stats(p->s.server).rejected == 0; n++) {
+        uint8_t bytes[8];
+        ssize_t got = -1; /* the server's handshake, or the end of the connection */
+        fds[n] = raw_connect(&p->h);
+        raw_send(fds[n], sp_header, sizeof(sp_header));
+        HARNESS_UNTIL(&p->h,
+            (got = recv(fds[n], bytes, sizeof(bytes), MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
+        in += got > 0;
+    }
+    assert_true(in == allowed - 1); /* the client has one place */
+    assert_true(bus_server_stats(p->s.server).rejected == 1);
+    p->a = (struct answers){.wanted = 1};
+    (void)ask(p, 20, 0);
+    harness_until(&p->h, &p->a.reached);
+    while (n > 0)
+        (void)close(fds[--n]);
+    harness_settle(&p->h);
+    struct bus_client *late;
+    struct err e;
+    p->a = (struct answers){.wanted = 1};
+    assert_int_equal(bus_client_open(&p->h.loop, p->h.address, &late, &e), 0);
+    struct frame f = a_poll(3);
+    (void)bus_client_request(late, &f, 0, 0, answers_add, &p->a);
+    harness_until(&p->h, &p->a.reached);
+    bus_client_close(late);
+}
+
 static void test_limit_of_descriptors(void **state)
 {
     (void)state;
-    enum { STRANGERS = 100, SOFT = 300, ALLOWED = (SOFT - 128) / 6 };
+    enum { SOFT = 300 };
     struct rlimit before, small;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     small = before;
@@ -253,37 +288,22 @@ static void test_limit_of_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
     struct pair p;
     pair_init(&p);
-    (void)ask(&p, 20, 0);
-    harness_until(&p.h, &p.a.reached);
-    int fds[STRANGERS];
-    size_t n = 0, in = 0;
-    for (; n < STRANGERS && bus_server_stats(p.s.server).rejected == 0; n++) {
-        uint8_t bytes[8];
-        ssize_t got = -1; /* the server's handshake, or the end of the connection */
-        fds[n] = raw_connect(&p.h);
-        raw_send(fds[n], sp_header, sizeof(sp_header));
-        HARNESS_UNTIL(
-            &p.h, (got = recv(fds[n], bytes, sizeof(bytes), MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
-        in += got > 0;
-    }
-    assert_true(in == ALLOWED - 1); /* the client has one place */
-    assert_true(bus_server_stats(p.s.server).rejected == 1);
-    p.a = (struct answers){.wanted = 1};
-    (void)ask(&p, 20, 0);
-    harness_until(&p.h, &p.a.reached);
-    while (n > 0)
-        (void)close(fds[--n]);
-    harness_settle(&p.h);
-    struct bus_client *late;
-    struct err e;
-    p.a = (struct answers){.wanted = 1};
-    assert_int_equal(bus_client_open(&p.h.loop, p.h.address, &late, &e), 0);
-    struct frame f = a_poll(3);
-    (void)bus_client_request(late, &f, 0, 0, answers_add, &p.a);
-    harness_until(&p.h, &p.a.reached); /* there is room again */
-    bus_client_close(late);
+    assert_int_equal(bus_server_connections_max(p.s.server), (SOFT - 128) / 6);
+    fill_to_the_limit(&p, (SOFT - 128) / 6);
     pair_done(&p);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void test_limit_of_memory(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p);
+    bus_server_limit(p.s.server, 5);
+    bus_server_limit(p.s.server, 500); /* only ever lower */
+    assert_int_equal(bus_server_connections_max(p.s.server), 5);
+    fill_to_the_limit(&p, 5);
+    pair_done(&p);
 }
 
 /* Only the public name is left in the directory: nobody can go round the gate. */
@@ -360,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_bad_heads_are_cut_off_and_counted),
         cmocka_unit_test(test_bytes_one_by_one),
         cmocka_unit_test(test_limit_of_descriptors),
+        cmocka_unit_test(test_limit_of_memory),
         cmocka_unit_test(test_inner_socket_has_no_name),
         cmocka_unit_test(test_foreign_server),
     };
