@@ -17,6 +17,7 @@ enum {
     RATE_STEPS = 10,     /* steps over which the remaining time is estimated */
     STEPS_PER_POLL = 200,
     STAGE_WIDTH = 8,
+    NOTE_INDENT = 4, /* of what follows in a long line */
 };
 
 enum column_kind { COLUMN_STEP, COLUMN_REAL, COLUMN_SHARE, COLUMN_SMALL, COLUMN_SPEED, COLUMN_ETA };
@@ -340,6 +341,56 @@ static void print_evals(struct progress *p, int64_t stage, int64_t step)
 
 /* ---- polling ---- */
 
+/* A long line, parted at its semicolons to fit the terminal. */
+static void note_parts(struct progress *p, const char *line)
+{
+    size_t width = p->o.terminal && p->o.width > NOTE_INDENT ? (size_t)p->o.width - 1 : SIZE_MAX;
+    CLEANUP_BUF struct buf part = {0};
+    for (const char *at = line, *end; *at != '\0'; at = end) {
+        end = strstr(at, "; ");
+        end = end != NULL ? end + 2 : at + strlen(at);
+        if (part.len > NOTE_INDENT && part.len + (size_t)(end - at) > width) {
+            progress_note(p, (const char *)part.data);
+            buf_clear(&part);
+            buf_printf(&part, "%*s", NOTE_INDENT, "");
+        }
+        buf_append(&part, at, (size_t)(end - at));
+    }
+    progress_note(p, part.data != NULL ? (const char *)part.data : "");
+}
+
+/* What an event is called in the progress; NULL: it is not shown. */
+static const char *event_title(const char *level, const char *kind)
+{
+    if (strcmp(level, "alarm") == 0)
+        return "alarm";
+    if (strcmp(kind, "preflight") != 0)
+        return NULL;
+    return strcmp(level, "warn") == 0 ? "warning" : "preflight";
+}
+
+static void print_events(struct progress *p)
+{
+    struct err e = {0};
+    CLEANUP_QUERY struct rundb_query *q = NULL;
+    if (rundb_prepare(p->db,
+            "SELECT id, level, kind, subject, message FROM events WHERE id > ?1 ORDER BY id "
+            "LIMIT 100",
+            &q, &e) < 0)
+        return;
+    rundb_bind_int(q, 1, p->event);
+    while (rundb_next(q, &e) == 1) {
+        p->event = rundb_int(q, 0);
+        const char *title = event_title(rundb_text(q, 1), rundb_text(q, 2));
+        if (title == NULL)
+            continue;
+        const char *about = rundb_text(q, 3);
+        CLEANUP_FREE char *line =
+            mem_printf("%s: %s%s%s", title, about, about[0] != '\0' ? ": " : "", rundb_text(q, 4));
+        note_parts(p, line);
+    }
+}
+
 static void print_steps(struct progress *p)
 {
     struct err e = {0};
@@ -358,31 +409,12 @@ static void print_steps(struct progress *p)
         if (!read_stage(p, rundb_int(q, 0), &s.stage))
             return;
         print_evals(p, s.stage.stage, s.step);
+        if (s.step == 0 && !s.stage.pretrain)
+            print_events(p); /* the stage's preflight comes before its first line */
         p->step_stage = s.stage.stage;
         p->step = s.step;
         if (step_is_shown(&s))
             print_step(p, &s);
-    }
-}
-
-static void print_events(struct progress *p)
-{
-    struct err e = {0};
-    CLEANUP_QUERY struct rundb_query *q = NULL;
-    if (rundb_prepare(p->db,
-            "SELECT id, level, kind, subject, message FROM events WHERE id > ?1 ORDER BY id "
-            "LIMIT 100",
-            &q, &e) < 0)
-        return;
-    rundb_bind_int(q, 1, p->event);
-    while (rundb_next(q, &e) == 1) {
-        p->event = rundb_int(q, 0);
-        if (strcmp(rundb_text(q, 1), "alarm") != 0)
-            continue;
-        const char *about = rundb_text(q, 3);
-        CLEANUP_FREE char *line =
-            mem_printf("alarm: %s%s%s", about, about[0] != '\0' ? ": " : "", rundb_text(q, 4));
-        progress_note(p, line);
     }
 }
 

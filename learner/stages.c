@@ -12,7 +12,10 @@
 #include "learner/plan.h"
 #include "learner/stages_impl.h"
 
-enum { PAUSE_MS = 2000 }; /* between two tries to write to a full disk */
+enum {
+    PAUSE_MS = 2000,  /* between two tries to write to a full disk */
+    WAIT_MS_MIN = 20, /* shorter: the groups were there already */
+};
 
 /* ---- stopping and waiting ---- */
 
@@ -40,6 +43,12 @@ int stages_wait(struct stages *s, const uint64_t *groups, size_t n, struct err *
         stages_stopping(s, e) ? ERR_INTERRUPTED : service_wait_scored(s->o.service, groups, n, e);
     atomic_store(&s->waiting, false);
     return r;
+}
+
+void stages_note_speed(struct stages *s, double completions, double seconds)
+{
+    if (seconds * 1000 >= WAIT_MS_MIN)
+        s->completions_per_s = completions / seconds;
 }
 
 int stages_pause(struct stages *s, const struct err *failure, struct err *e)
@@ -76,7 +85,7 @@ int stages_new(const struct stages_options *o, struct stages **ret, struct err *
 {
     struct stages *s = mem_alloc(sizeof(*s));
     s->o = *o;
-    s->best_greedy = NAN;
+    s->best_greedy = s->completions_per_s = NAN;
     s->stop_fd = eventfd(0, EFD_CLOEXEC);
     int r = s->stop_fd < 0 ? err_sys(e, ERR_FAIL, "eventfd") : open_trainer(s, e);
     if (r != 0) {
@@ -177,6 +186,8 @@ static int run_stage(struct stages *s, uint32_t stage, uint32_t from, struct err
     int r = open_corpora(s, e);
     if (r == 0 && from == 0)
         r = step_begin_stage(&s->context, e);
+    if (r == 0 && from == 0)
+        r = stages_preflight_data(s, e);
     if (r == 0)
         r = stages_begin(s, e);
     if (r == 0 && from == 0)

@@ -96,13 +96,14 @@ static void log_eval(const struct stages *s, uint32_t done, const struct metric_
 static int run_eval(struct stages *s, uint32_t done, struct err *e)
 {
     CLEANUP_FREE uint64_t *ids = NULL;
-    size_t count;
+    size_t count = 0;
     struct metric_list l = {0};
     int r = find_eval(s, done, &ids, &count, e);
     uint64_t begin = clock_mono_ns();
     if (r == 0)
         r = stages_wait(s, ids, count, e);
     double seconds = (double)(clock_mono_ns() - begin) / 1e9;
+    stages_note_speed(s, (double)count / 2 * (s->st->eval.samples + 1), seconds);
     if (r == 0)
         r = eval_collect(s->o.service, s->o.recipe, s->stage, ids, count, seconds, &l, e);
     if (r == 0)

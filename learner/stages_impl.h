@@ -7,6 +7,7 @@
 #include "learner/checkpoint.h"
 #include "learner/corpus.h"
 #include "learner/metrics.h"
+#include "learner/preflight.h"
 #include "learner/stages.h"
 #include "learner/step.h"
 
@@ -33,6 +34,8 @@ struct stages {
     struct corpus *data, *eval; /* owned; eval NULL without evaluation */
     double best_greedy;         /* of its evaluations so far; NAN before the first */
     struct step_context context;
+    struct preflight_data preflight;
+    double completions_per_s; /* of the last wait for workers; NAN before one */
 };
 
 /* ---- stages.c ---- */
@@ -42,6 +45,10 @@ bool stages_stopping(struct stages *s, struct err *e);
 
 /* Waits for groups in such a way that stages_request_stop knows of it. */
 int stages_wait(struct stages *s, const uint64_t *groups, size_t n, struct err *e) ERR_WARN_UNUSED;
+
+/* Remembers how fast `completions` came in a wait of `seconds`; one that was over at once says
+ * nothing. */
+void stages_note_speed(struct stages *s, double completions, double seconds);
 
 /* After a transient failure of the disk: logs it and waits a little; 0 to try again. */
 int stages_pause(struct stages *s, const struct err *failure, struct err *e) ERR_WARN_UNUSED;
@@ -73,6 +80,14 @@ int stages_version_after(
     struct stages *s, uint32_t done, uint64_t *ret, struct err *e) ERR_WARN_UNUSED;
 int stages_publish(struct stages *s, uint64_t version, const struct hash *digest,
     uint64_t *ret_bytes, struct err *e) ERR_WARN_UNUSED;
+
+/* ---- stages_preflight.c ---- */
+
+/* Before a grpo stage plans anything: what needs no worker. Nothing once its first step is done. */
+int stages_preflight_data(struct stages *s, struct err *e) ERR_WARN_UNUSED;
+/* On the scored groups of its first step, before the first update. */
+int stages_preflight_groups(struct stages *s, const struct stored_group *groups, size_t count,
+    struct err *e) ERR_WARN_UNUSED;
 
 /* ---- stages_eval.c ---- */
 

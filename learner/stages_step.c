@@ -298,15 +298,19 @@ static int compute_grpo(
     struct stages *s, uint32_t step, bool again, struct work_done *w, struct err *e)
 {
     CLEANUP_FREE uint64_t *ids = NULL;
-    size_t count;
+    size_t count = 0;
     int r = find_groups(s, step, &ids, &count, e);
     uint64_t begin = clock_mono_ns();
     if (r == 0)
         r = stages_wait(s, ids, count, e);
     w->times.wait = seconds_since(begin);
+    stages_note_speed(s, (double)count * s->st->group_size, w->times.wait);
     if (r == 0)
         r = service_read_groups(s->o.service, ids, count, &w->stored, e);
     if (r != 0)
+        return r;
+    if (step == 0 && !again &&
+        (r = stages_preflight_groups(s, w->stored->groups, w->stored->count, e)) != 0)
         return r;
     begin = clock_mono_ns();
     w->version = s->first_version + step;

@@ -207,26 +207,45 @@ int step_grpo(const struct step_context *c, uint32_t step, const struct step_gro
     return 0;
 }
 
+/* max |behaviour - recomputed| over groups. */
+static int gap_of(const struct step_context *c, enum trainer_weights which,
+    const struct stored_group *groups, size_t count, double *ret, struct err *e)
+{
+    struct arena *a = arena_new(0);
+    struct train_group *list = arena_alloc(a, count * sizeof(*list));
+    CLEANUP_BUF struct buf old = {0};
+    for (size_t i = 0; i < count; i++) {
+        const struct stored_group *g = &groups[i];
+        struct train_completion *completions = arena_alloc(a, g->n * sizeof(*completions));
+        for (uint32_t k = 0; k < g->n; k++) {
+            const struct stored_completion *from = &g->completions[k];
+            completions[k] = (struct train_completion){from->tokens, from->len};
+            buf_append(&old, from->logp, from->len * sizeof(*from->logp));
+        }
+        list[i] = (struct train_group){g->prompt, g->prompt_len, completions, g->n};
+    }
+    struct trainer_batch batch = {list, count, stage_of(c)->temperature};
+    size_t tokens = trainer_batch_tokens(&batch);
+    float *logp = arena_alloc(a, tokens * sizeof(*logp));
+    int r = trainer_logprob(c->trainer, which, &batch, logp, e);
+    if (r == 0)
+        *ret = gap_max((const float *)(const void *)old.data, logp, tokens);
+    arena_free(a);
+    return r;
+}
+
 int step_gap(const struct step_context *c, const struct stored_group *group,
     const struct params *version, double *ret, struct err *e)
 {
-    CLEANUP_FREE struct train_completion *list = mem_array(group->n, sizeof(*list));
-    size_t tokens = 0;
-    for (uint32_t i = 0; i < group->n; i++) {
-        list[i] =
-            (struct train_completion){group->completions[i].tokens, group->completions[i].len};
-        tokens += list[i].len;
-    }
-    CLEANUP_FREE float *old = mem_array(tokens, sizeof(*old));
-    CLEANUP_FREE float *logp = mem_array(tokens, sizeof(*logp));
-    for (uint32_t i = 0, at = 0; i < group->n; at += list[i++].len)
-        memcpy(old + at, group->completions[i].logp, list[i].len * sizeof(*old));
-    struct train_group one = {group->prompt, group->prompt_len, list, group->n};
-    struct trainer_batch batch = {&one, 1, stage_of(c)->temperature};
     if (trainer_set_other(c->trainer, version, e) != 0 ||
-        trainer_logprob(c->trainer, TRAINER_OTHER, &batch, logp, e) != 0)
+        gap_of(c, TRAINER_OTHER, group, 1, ret, e) != 0)
         return err_ctx(
             e, "log-probs of group %llu under its own version", (unsigned long long)group->id);
-    *ret = gap_max(old, logp, tokens);
     return 0;
+}
+
+int step_gap_now(const struct step_context *c, const struct stored_group *groups, size_t count,
+    double *ret, struct err *e)
+{
+    return gap_of(c, TRAINER_POLICY, groups, count, ret, e);
 }

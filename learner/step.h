@@ -46,4 +46,8 @@ int step_grpo(const struct step_context *c, uint32_t step, const struct step_gro
 int step_gap(const struct step_context *c, const struct stored_group *group,
     const struct params *version, double *ret, struct err *e) ERR_WARN_UNUSED;
 
+/* The same over groups that were sampled from the parameters as they are now. */
+int step_gap_now(const struct step_context *c, const struct stored_group *groups, size_t count,
+    double *ret, struct err *e) ERR_WARN_UNUSED;
+
 #endif

@@ -26,7 +26,7 @@ MAY_USE = {
                       "reward-server/scoring"],
     "actor": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor", "proto"],
     "learner": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor",
-                "common/text", "proto"],
+                "common/text", "proto", "reward-server/scoring"],
     "cli": ["common/base", "common/daemon", "common/model", "common/recipe", "common/text", "proto",
             "reward-server/box", "reward-server/scoring"],
 }

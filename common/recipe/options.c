@@ -160,6 +160,8 @@ const struct config_option recipe_options[] = {
         "groups without variance: left out, or kept for the KL"),
     CHOICE("stage *", "truncated", IDENTITY, "score", "score|mask",
         "truncated completions: in the loss, or masked"),
+    CHOICE("stage *", "preflight", LIVE, "stop", "stop|warn|off",
+        "grpo: look at the first tasks and groups before learning; stop when it cannot work"),
     STRING("stage *", "eval-data", IDENTITY, "",
         "[data NAME] of held-out tasks; empty: no evaluation"),
     INT("stage *", "eval-tasks", IDENTITY, "512", 1, 1000000, "tasks of an evaluation"),

@@ -299,6 +299,7 @@ static int make_stage(const struct config *c, const char *name, struct recipe *r
     st->eval.samples = (uint32_t)config_int(c, s, "eval-samples");
     st->eval.every = (uint32_t)config_int(c, s, "eval-every");
     st->eval.before = config_bool(c, s, "eval-before");
+    st->preflight = (enum preflight_kind)choice_index(c, s, "preflight");
     return check_stage(c, s, r, st, e);
 }
 

@@ -48,6 +48,7 @@ enum stage_kind { STAGE_PRETRAIN, STAGE_GRPO };
 enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };
 enum advantage_kind { ADVANTAGE_STD, ADVANTAGE_MEAN, ADVANTAGE_LOO };
 enum normalise_kind { NORMALISE_TOKEN, NORMALISE_SEQUENCE, NORMALISE_FIXED };
+enum preflight_kind { PREFLIGHT_STOP, PREFLIGHT_WARN, PREFLIGHT_OFF };
 enum kl_kind { KL_K1, KL_K2, KL_K3 };
 
 struct recipe_optim {
@@ -99,6 +100,7 @@ struct recipe_stage {
     struct recipe_loss loss;
     struct recipe_eval eval;
     struct recipe_gate gate;
+    enum preflight_kind preflight; /* live */
 };
 
 struct recipe {

@@ -23,7 +23,7 @@ const char small_recipe[] =
     "[stage base]\nkind = pretrain\ndata = demos\nsteps = 6\nbatch = 16\nlr = 4e-3\n"
     "eval-data = heldout\neval-tasks = 4\neval-samples = 2\neval-every = 3\n"
     "[stage zero]\nkind = grpo\ndata = tasks\nsteps = 5\ngroups = 4\nlr = 1e-3\n"
-    "minibatches = 2\nadvantage = mean\neval-data = heldout\neval-tasks = 4\n"
+    "minibatches = 2\nadvantage = mean\npreflight = off\neval-data = heldout\neval-tasks = 4\n"
     "eval-samples = 2\neval-every = 2\neval-before = yes\n";
 
 void fixture_open(struct fixture *f, const char *const *sets)
