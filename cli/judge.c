@@ -7,6 +7,7 @@
 
 #include "common/recipe/reward.h"
 #include "reward-server/box/box.h"
+#include "reward-server/scoring/math/pool.h"
 
 enum { DEFAULT_SETS_MAX = 16 };
 
@@ -21,7 +22,8 @@ struct judge {
     size_t set_count;
     uint8_t *set_of_row; /* owned; index into sets; NULL: always the first */
     bool counts_tokens;
-    struct box *box; /* owned; NULL when no program is to run */
+    struct box *box;           /* owned; NULL when no program is to run */
+    struct math_pool *workers; /* owned; NULL when no mathematics is graded */
 };
 
 /* ---- scorers that were asked for ---- */
@@ -91,14 +93,17 @@ static int parse_word(const char *word, struct parsed *p, struct err *e)
     return 0;
 }
 
-/* Boxes for programs, once the code scorer is asked for. */
-static int need_box(struct judge *j, struct err *e)
+/* What a kind of scorer works with: boxes for programs, processes for mathematics. */
+static int need(struct judge *j, const char *kind, struct err *e)
 {
-    if (j->box != NULL)
-        return 0;
-    int r = box_open(NULL, &j->box, e);
-    if (r == 0)
+    int r = 0;
+    if (strcmp(kind, "code") == 0 && j->box == NULL) {
+        r = box_open(NULL, &j->box, e);
         scoring_use_box(j->box);
+    } else if (strcmp(kind, "math") == 0 && j->workers == NULL) {
+        r = math_pool_open(NULL, MATH_POOL_DEADLINE_MS, &j->workers, e);
+        scoring_use_math(j->workers);
+    }
     return r;
 }
 
@@ -115,8 +120,8 @@ static int open_words(struct judge *j, const struct args_words *words, struct er
         r = parse_word(words->items[i], &parsed[i], e);
         if (r == 0 && i == 0 && parsed[i].term.when != REWARD_ALWAYS)
             r = err_set(e, ERR_USAGE, "when: the first scorer is primary and counts always");
-        if (r == 0 && strcmp(parsed[i].name, "code") == 0)
-            r = need_box(j, e);
+        if (r == 0)
+            r = need(j, parsed[i].name, e);
         if (r < 0)
             (void)err_ctx(e, "--scorer %s", words->items[i]);
         specs[i] = (struct scorer_spec){parsed[i].name, parsed[i].name, parsed[i].json};
@@ -145,7 +150,7 @@ static int default_set(struct judge *j, const char *kind, uint8_t *ret, struct e
             return 0;
         }
     }
-    if (strcmp(kind, "code") == 0 && need_box(j, e) < 0)
+    if (need(j, kind, e) < 0)
         return e->code;
     if (j->set_count == DEFAULT_SETS_MAX)
         return err_set(e, ERR_USAGE, "rows name more than %d scorers", DEFAULT_SETS_MAX);
@@ -220,7 +225,9 @@ void judge_close(struct judge *j)
         free(j->sets[i].kind);
     }
     scoring_use_box(NULL);
+    scoring_use_math(NULL);
     box_close(j->box);
+    math_pool_close(j->workers);
     free(j->set_of_row);
     free(j);
 }

@@ -5,6 +5,7 @@
 #include "common/daemon/daemon.h"
 #include "reward-server/box/box.h"
 #include "reward-server/grader.h"
+#include "reward-server/scoring/math/pool.h"
 #include "reward-server/scoring/scoring.h"
 
 static const char doc[] =
@@ -78,6 +79,15 @@ static struct box *open_boxes(void)
     return b;
 }
 
+/* Processes for the math scorer. */
+static int open_workers(struct math_pool **ret, struct err *e)
+{
+    int r = math_pool_open(NULL, MATH_POOL_DEADLINE_MS, ret, e);
+    if (r == 0)
+        scoring_use_math(*ret);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_options d;
@@ -85,8 +95,12 @@ int main(int argc, char **argv)
     log_setup(LOG_INFO, "");
     int r = daemon_options_parse(argc, argv, "reward", doc, &d, &e);
     if (r == 0) {
+        struct math_pool *workers = NULL;
         struct box *b = open_boxes();
-        r = serve(&d, &e);
+        r = open_workers(&workers, &e);
+        if (r == 0)
+            r = serve(&d, &e);
+        math_pool_close(workers);
         box_close(b);
         daemon_options_done(&d);
     }

@@ -1,9 +1,16 @@
-/* math.c: the scorer for mathematical answers: the answer that math/extract.c finds is compared by
- * math/check.c. */
+/* math.c: the scorer for mathematical answers: math/grade.c finds and compares the answer, in a
+ * worker process where the program has opened workers (math/pool.h). */
 #include <string.h>
 
-#include "common/text/boxed.h"
-#include "reward-server/scoring/math/check.h"
+#include "reward-server/scoring/math/pool.h"
+#include "reward-server/scoring/scorer.h"
+
+static struct math_pool *workers; /* borrowed; set before there are threads */
+
+void scoring_use_math(struct math_pool *p)
+{
+    workers = p;
+}
 
 /* Any text can be compared, if only as text: a reference is unusable when it is missing or longer
  * than the checker reads. */
@@ -19,47 +26,50 @@ static bool math_check(
     return false;
 }
 
-static bool find_answer(const struct scorer_tag *s, struct span text, struct arena *a,
-    struct span *ret, struct score_result *out)
+/* Where there are workers they grade; the answer is theirs as it is ours. */
+static bool grade(const struct math_request *q, struct arena *a, struct math_outcome *ret,
+    struct score_result *out)
 {
-    if (s->tag[0] != '\0') {
-        if (!answer_in_tag(text, s->tag, a, &text, out))
-            return false;
-        if (!math_extract_boxed(text, ret))
-            *ret = text;
+    struct err e;
+    if (workers == NULL) {
+        math_grade(q, ret);
         return true;
     }
-    if (math_extract(text, ret) != MATH_PLACE_NONE)
+    if (math_pool_grade(workers, q, a, ret, &e) == 0)
         return true;
-    out->verdict = VERDICT_NO_ANSWER;
-    out->reason = "no \\boxed, no \"answer is\", no formula and no number";
+    out->has_value = false;
+    out->verdict = VERDICT_JUDGE_FAULT;
+    out->fault = SCORE_FAULT_TRANSIENT;
+    out->reason = reason_text(a, "%s", e.msg);
     return false;
 }
 
 static void math_score(const void *state, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
-    struct span text = {(const char *)completion->text, completion->text_len}, found;
+    const struct scorer_tag *s = state;
+    struct span text = {(const char *)completion->text, completion->text_len};
     const char *why, *reference = task_answer(in, a, &why); /* checked: not NULL */
-    if (!find_answer(state, text, a, &found, out))
+    struct math_outcome o;
+    if (s->tag[0] != '\0' && !answer_in_tag(text, s->tag, a, &text, out))
         return;
-    result_extracted(out, a, found);
-    struct span wanted = {reference, strlen(reference)};
-    if (strstr(reference, "\\boxed{") != NULL) /* a solution in place of its answer */
-        (void)math_extract_boxed(wanted, &wanted);
-    struct math_verdict v = math_check_pair(wanted, found);
-    size_t begin, len;
-    if (v.answer != MATH_EQUAL &&
-        boxed_last(found.at, found.n, &begin, &len)) /* of a row of boxes */
-        v = math_check_pair(wanted, span_trim((struct span){found.at + begin, len}));
-    if (v.answer == MATH_EQUAL) {
+    const struct math_request q = {{reference, strlen(reference)}, text, s->tag[0] != '\0'};
+    if (!grade(&q, a, &o, out))
+        return;
+    if (!o.found) {
+        out->verdict = VERDICT_NO_ANSWER;
+        out->reason = "no \\boxed, no \"answer is\", no formula and no number";
+        return;
+    }
+    result_extracted(out, a, o.extracted);
+    if (o.answer == MATH_EQUAL) {
         out->value = 1;
         out->verdict = VERDICT_PASS;
         return;
     }
-    const char *doubt = v.answer == MATH_UNKNOWN ? "undecided, counts as wrong; " : "";
-    const char *gap = v.why[0] != '\0' ? " (" : "", *end = v.why[0] != '\0' ? ")" : "";
-    out->reason = reason_text(a, "%sexpected %s%s%s%s", doubt, reference, gap, v.why, end);
+    const char *doubt = o.answer == MATH_UNKNOWN ? "undecided, counts as wrong; " : "";
+    const char *gap = o.why[0] != '\0' ? " (" : "", *end = o.why[0] != '\0' ? ")" : "";
+    out->reason = reason_text(a, "%sexpected %s%s%s%s", doubt, reference, gap, o.why, end);
 }
 
 const struct scorer_kind scorer_math = {

@@ -62,6 +62,11 @@ struct box;
 void scoring_use_box(struct box *b);
 bool scoring_kind_ready(const struct scorer_kind *kind); /* false: code without boxes */
 
+/* The kind math grades in these processes (math/pool.h), borrowed until all scoring has ended;
+ * called before the process has threads. Without, it grades in this process. */
+struct math_pool;
+void scoring_use_math(struct math_pool *p);
+
 /* ---- a set ---- */
 
 struct scoring;

@@ -39,6 +39,9 @@ enum math_place {
 enum math_place math_extract(struct span text, struct span *ret);
 bool math_extract_boxed(struct span text, struct span *ret);
 
+/* The answer of a reference, which may be a whole solution: its box, or all of it. */
+struct span math_reference(struct span text);
+
 /* ---- text (plain.c) ---- */
 
 /* Without \text and the like, spacing, dollars, \left, \right and a final full stop, in a. */

@@ -194,3 +194,12 @@ enum math_place math_extract(struct span text, struct span *ret)
         return MATH_PLACE_FORMULA;
     return number_find_last(text, ret) ? MATH_PLACE_NUMBER : MATH_PLACE_NONE;
 }
+
+struct span math_reference(struct span text)
+{
+    struct span found;
+    text = span_trim(text);
+    if (memmem(text.at, text.n, "\\boxed", 6) != NULL && math_extract_boxed(text, &found))
+        return found;
+    return text;
+}
