@@ -49,6 +49,7 @@ struct box_request {
     size_t input_len;
     const struct box_file *files; /* in the work directory; readable and executable */
     size_t file_count;
+    bool cold; /* a new interpreter, where a warm one could be forked; the verdict is the same */
 };
 
 enum box_end {
@@ -59,7 +60,7 @@ enum box_end {
     BOX_STARVED,   /* over limits.wall_ms while it waited for a processor: the host's fault */
     BOX_MEMORY,
     BOX_OUTPUT,
-    BOX_VIOLATION, /* a system call that ends a program */
+    BOX_VIOLATION, /* a system call that only an attack makes: refused says which */
     BOX_STOPPED,   /* the other of its pair ended */
     BOX_FAULT,     /* no run: message says why */
     BOX_END_COUNT
@@ -73,6 +74,7 @@ struct box_result {
     size_t output_len;
     uint8_t *errors; /* owned; standard error */
     size_t errors_len;
+    char refused[32];   /* the call of a violation; "" where it was one of another architecture */
     char message[256];  /* of a fault */
     char isolation[64]; /* what held the program, e.g. "namespaces,seccomp,cgroup1" */
 };

@@ -185,10 +185,14 @@ bool cgroup_out_of_memory(const struct cgroup *g)
     return oom_kills(g) > g->oom_kills;
 }
 
-bool cgroup_empty(const struct cgroup *g)
+bool cgroup_holds(const struct cgroup *g, uint64_t tasks)
 {
-    char text[64];
-    return read_text(g->dirs[CGROUP_PIDS], "cgroup.procs", text, sizeof(text)) && text[0] == '\0';
+    return read_number(g->dirs[CGROUP_PIDS], "pids.current") == tasks;
+}
+
+const char *cgroup_name(const struct cgroup *g)
+{
+    return g->on ? "cgroup1" : "rlimits";
 }
 
 /* ---- what others left ---- */

@@ -31,7 +31,12 @@ bool cgroup_add(const struct cgroup *g, pid_t pid);
 uint64_t cgroup_cpu_us(const struct cgroup *g);
 uint64_t cgroup_memory_peak(const struct cgroup *g);
 bool cgroup_out_of_memory(const struct cgroup *g); /* since the reset */
-bool cgroup_empty(const struct cgroup *g);
+
+/* Whether there are that many processes and threads in it. */
+bool cgroup_holds(const struct cgroup *g, uint64_t tasks);
+
+/* For people: what bounds the program, "rlimits" without a group. */
+const char *cgroup_name(const struct cgroup *g);
 
 /* Removes groups of a cohort-box that was killed. */
 void cgroup_sweep(void);

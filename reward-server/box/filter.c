@@ -7,6 +7,9 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "reward-server/box/launch.h"
 
 enum { INSTRUCTIONS_MAX = 4096 };
 
@@ -44,7 +48,7 @@ static const char *const allowed[] = {"read", "write", "readv", "writev", "pread
     "getpriority", "getpid", "getppid", "getpgrp", "getpgid", "setpgid", "getsid", "setsid",
     "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
     "getrlimit", "setrlimit", "getrusage", "sysinfo", "uname", "arch_prctl", "getrandom",
-    "getxattr", "lgetxattr", "fgetxattr", "listxattr",
+    "getxattr", "lgetxattr", "fgetxattr", "listxattr", "capset",
 
     /* a pair of connected sockets is a pipe; without sendmsg no descriptors travel */
     "shutdown", "sendto", "recvfrom", "recvmsg", "getsockopt", "setsockopt", "getsockname",
@@ -52,20 +56,19 @@ static const char *const allowed[] = {"read", "write", "readv", "writev", "pread
 
 static const char *const violations[] = {"io_uring_setup", "io_uring_enter", "io_uring_register",
     "bpf", "userfaultfd", "keyctl", "add_key", "request_key", "ptrace", "process_vm_readv",
-    "process_vm_writev", "pidfd_getfd", "kcmp", "mount", "umount2", "pivot_root", "chroot", "setns",
-    "unshare", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
-    "mount_setattr", "perf_event_open", "kexec_load", "kexec_file_load", "init_module",
-    "finit_module", "delete_module", "modify_ldt", "iopl", "ioperm", "settimeofday",
-    "clock_settime", "adjtimex", "clock_adjtime", "swapon", "swapoff", "reboot",
-    "open_by_handle_at", "quotactl", "acct", "syslog", "vhangup", "sethostname", "setdomainname",
-    "seccomp"};
+    "process_vm_writev", "pidfd_getfd", "kcmp", "mount", "pivot_root", "chroot", "unshare",
+    "open_tree", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "perf_event_open",
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "modify_ldt",
+    "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "swapon",
+    "swapoff", "reboot", "open_by_handle_at", "quotactl", "acct", "syslog", "vhangup",
+    "sethostname", "setdomainname"};
 
 static const char *const denied[] = {"socket", "setuid", "setgid", "setreuid", "setregid",
-    "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capset", "chown", "fchown",
-    "lchown", "fchownat", "sched_setaffinity", "sched_setscheduler", "sched_setparam",
-    "sched_setattr", "setpriority", "flock"};
+    "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "chown", "fchown", "lchown",
+    "fchownat", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr",
+    "setpriority", "flock"};
 
-static struct sock_fprog programs[2]; /* by may_fork; owned */
+static struct sock_fprog programs[2]; /* by more: whether it admits a further filter; owned */
 
 static int rule(scmp_filter_ctx c, uint32_t action, const char *name)
 {
@@ -84,53 +87,78 @@ static int rules(
     return 0;
 }
 
-/* The calls that depend on their arguments. */
-static int add_masked(scmp_filter_ctx c, bool may_fork)
+/* Allowed with one value of an argument, a violation with any other. */
+static int only_with(scmp_filter_ctx c, int nr, unsigned arg, scmp_datum_t value)
+{
+    return seccomp_rule_add(c, SCMP_ACT_ALLOW, nr, 1, SCMP_CMP(arg, SCMP_CMP_EQ, value)) |
+           seccomp_rule_add(c, SCMP_ACT_NOTIFY, nr, 1, SCMP_CMP(arg, SCMP_CMP_NE, value));
+}
+
+/* What only a zygote can do: with descriptors of numbers that no program can have, or rights that
+ * no program has. more: a second filter, by its flag. */
+static int add_zygote(scmp_filter_ctx c, bool more)
+{
+    int r = only_with(c, SCMP_SYS(setns), 0, LAUNCH_PID_NS);
+    r |= only_with(c, SCMP_SYS(move_mount), 0, LAUNCH_WORK);
+    r |= only_with(c, SCMP_SYS(umount2), 1, LAUNCH_UMOUNT);
+    r |= seccomp_rule_add(
+        c, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, SCMP_A0(SCMP_CMP_EQ, LAUNCH_SOCKET));
+    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2,
+        SCMP_A0(SCMP_CMP_EQ, PR_SET_DUMPABLE), SCMP_A1(SCMP_CMP_EQ, 0));
+    return r | (more ? only_with(c, SCMP_SYS(seccomp), 1, LAUNCH_FILTER_FLAGS)
+                     : rule(c, SCMP_ACT_NOTIFY, "seccomp"));
+}
+
+static int add_clone(scmp_filter_ctx c)
 {
     static const unsigned namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                        CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-    static const int commands[] = {
-        F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ};
-    static const int names[] = {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_PDEATHSIG,
-        PR_GET_PDEATHSIG, PR_CAPBSET_READ, PR_GET_NO_NEW_PRIVS};
-    int r = 0;
-    /* a new namespace; then threads, then processes */
+    int r = seccomp_rule_add(
+        c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
     for (unsigned bit = 1; bit != 0; bit <<= 1) {
         if (bit & namespaces)
-            r |= seccomp_rule_add(c, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
-                SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
+            r |= seccomp_rule_add(
+                c, SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
     }
-    unsigned required = may_fork ? 0 : CLONE_THREAD;
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-        SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces | required, required));
-    if (may_fork) {
-        r |= rule(c, SCMP_ACT_ALLOW, "fork");
-        r |= rule(c, SCMP_ACT_ALLOW, "vfork");
-    } else {
-        r |= seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-            SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces | CLONE_THREAD, 0));
-        r |= rule(c, SCMP_ACT_ERRNO(EPERM), "fork");
-        r |= rule(c, SCMP_ACT_ERRNO(EPERM), "vfork");
-    }
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, (unsigned)commands[i]));
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-            SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, (unsigned)names[i]));
-    /* asking about oneself, or lowering; never about another process */
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0));
-    /* no terminal is there to type into; refused all the same */
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-        SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0x5401)); /* TCGETS: isatty */
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-        SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0x541B)); /* FIONREAD */
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-        SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0x5451)); /* FIOCLEX */
-    r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-        SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0x5421)); /* FIONBIO */
-    r |=
-        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    r |= rule(c, SCMP_ACT_ALLOW, "fork");
+    return r | rule(c, SCMP_ACT_ALLOW, "vfork");
+}
+
+/* Allowed with some values of an argument, else refused as not existing. */
+static int add_values(scmp_filter_ctx c)
+{
+    enum { TCGETS_ = 0x5401, FIONREAD_ = 0x541B, FIOCLEX_ = 0x5451, FIONBIO_ = 0x5421 };
+    static const struct {
+        int nr;
+        unsigned arg, value;
+    } values[] = {
+        {SCMP_SYS(fcntl), 1, F_DUPFD},
+        {SCMP_SYS(fcntl), 1, F_DUPFD_CLOEXEC},
+        {SCMP_SYS(fcntl), 1, F_GETFD},
+        {SCMP_SYS(fcntl), 1, F_SETFD},
+        {SCMP_SYS(fcntl), 1, F_GETFL},
+        {SCMP_SYS(fcntl), 1, F_SETFL},
+        {SCMP_SYS(fcntl), 1, F_GETPIPE_SZ},
+        {SCMP_SYS(prctl), 0, PR_SET_NAME},
+        {SCMP_SYS(prctl), 0, PR_GET_NAME},
+        {SCMP_SYS(prctl), 0, PR_GET_DUMPABLE},
+        {SCMP_SYS(prctl), 0, PR_SET_PDEATHSIG},
+        {SCMP_SYS(prctl), 0, PR_GET_PDEATHSIG},
+        {SCMP_SYS(prctl), 0, PR_CAPBSET_READ},
+        {SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS},
+        /* asking about oneself, or lowering; never about another process */
+        {SCMP_SYS(prlimit64), 0, 0},
+        /* no terminal is there to type into; refused all the same */
+        {SCMP_SYS(ioctl), 1, TCGETS_},
+        {SCMP_SYS(ioctl), 1, FIONREAD_},
+        {SCMP_SYS(ioctl), 1, FIOCLEX_},
+        {SCMP_SYS(ioctl), 1, FIONBIO_},
+        {SCMP_SYS(socketpair), 0, AF_UNIX},
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, values[i].nr, 1,
+            SCMP_CMP(values[i].arg, SCMP_CMP_MASKED_EQ, 0xffffffff, values[i].value));
     return r;
 }
 
@@ -149,33 +177,55 @@ static int export(scmp_filter_ctx c, struct sock_fprog *ret, struct err *e)
     return 0;
 }
 
+static int make(bool more, struct sock_fprog *ret, struct err *e)
+{
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    if (c == NULL)
+        return err_set(e, ERR_FAIL, "seccomp filter: out of memory");
+    int r = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    r |= seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: few steps a call */
+    r |= add_clone(c) | add_values(c) | add_zygote(c, more);
+    if (r != 0)
+        r = err_set(e, ERR_FAIL, "seccomp filter: rules refused");
+    if (r == 0)
+        r = rules(c, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed), e);
+    if (r == 0)
+        r = rules(c, SCMP_ACT_NOTIFY, violations, ARRAY_LEN(violations), e);
+    if (r == 0)
+        r = rules(c, SCMP_ACT_ERRNO(EPERM), denied, ARRAY_LEN(denied), e);
+    if (r == 0)
+        r = export(c, ret, e);
+    seccomp_release(c);
+    return r;
+}
+
 int filter_make(struct err *e)
 {
-    for (int may_fork = 0; may_fork <= 1; may_fork++) {
-        scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-        if (c == NULL)
-            return err_set(e, ERR_FAIL, "seccomp filter: out of memory");
-        int r = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-        r |= seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: few steps a call */
-        r |= add_masked(c, may_fork);
-        if (r != 0)
-            r = err_set(e, ERR_FAIL, "seccomp filter: rules refused");
-        if (r == 0)
-            r = rules(c, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed), e);
-        if (r == 0)
-            r = rules(c, SCMP_ACT_KILL_PROCESS, violations, ARRAY_LEN(violations), e);
-        if (r == 0)
-            r = rules(c, SCMP_ACT_ERRNO(EPERM), denied, ARRAY_LEN(denied), e);
-        if (r == 0)
-            r = export(c, &programs[may_fork], e);
-        seccomp_release(c);
+    for (int more = 0; more <= 1; more++) {
+        int r = make(more, &programs[more], e);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-bool filter_load(bool may_fork)
+int filter_load(bool more)
 {
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &programs[may_fork]) == 0;
+    return (int)syscall(
+        SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &programs[more]);
+}
+
+bool filter_violation(int listener, char *name, size_t size)
+{
+    /* the kernel wants zeroes, and may fill in more than this header knows of */
+    union {
+        struct seccomp_notif n;
+        char room[512];
+    } u = {0};
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &u.n) < 0)
+        return false; /* it was killed meanwhile */
+    char *found = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, u.n.data.nr);
+    (void)snprintf(name, size, "%s", found != NULL ? found : "?");
+    free(found);
+    return true;
 }

@@ -20,15 +20,22 @@
             LIBRARIES                                                                              \
     }
 
-/* Without site, which costs as much as the interpreter itself: only its two names that programs
- * use. The program is the module __main__. */
-#define PYTHON_START                                                                               \
-    "import builtins,sys\n"                                                                        \
-    "from _sitebuiltins import Quitter\n"                                                          \
-    "builtins.exit=Quitter('exit','');builtins.quit=Quitter('quit','')\n"                          \
-    "del Quitter\n"                                                                                \
-    "__file__='/box/main.py';sys.argv=[__file__]\n"                                                \
-    "exec(compile(open(__file__,'rb').read(),__file__,'exec'))\n"
+/* The hash of strings is the same in every run, warm or cold: what a program prints of a set must
+ * not change the verdict from one run to the next. box_env in zygote.c sees to it. */
+#define PYTHON "/usr/bin/python3", "-s", "-S", "-B", "-c"
+#define PYTHON_PATHS                                                                               \
+    {                                                                                              \
+        "/usr/bin/python3", "/usr/lib/python3", "/usr/lib/python3.9", "/usr/lib/python3.10",       \
+            "/usr/lib/python3.11", "/usr/lib/python3.12", "/usr/lib/python3.13", LIBRARIES         \
+    }
+
+static const char python_start[] =
+#include "start.py.inc"
+    ;
+static const char python_warm[] =
+#include "warm.py.inc"
+#include "start.py.inc"
+    ;
 
 /* The compiled program leaves the box as bytes on a pipe: nothing outside opens a file by a name
  * that a program may have replaced. */
@@ -41,10 +48,8 @@
 static const struct language languages[] = {
     {.name = "python",
         .source = "main.py",
-        .run = {.argv = {"/usr/bin/python3", "-I", "-S", "-B", "-c", PYTHON_START},
-            .paths = {"/usr/bin/python3", "/usr/lib/python3", "/usr/lib/python3.9",
-                "/usr/lib/python3.10", "/usr/lib/python3.11", "/usr/lib/python3.12",
-                "/usr/lib/python3.13", LIBRARIES}}},
+        .run = {.argv = {PYTHON, python_start}, .paths = PYTHON_PATHS},
+        .warm = {.argv = {PYTHON, python_warm}, .paths = PYTHON_PATHS}},
     {.name = "c",
         .source = "main.c",
         .built = "program",

@@ -28,7 +28,11 @@ struct language {
     bool wide; /* reserves more address space than any limit of it: runs in control groups only */
     struct language_phase compile; /* prints the compiled program on its standard output */
     struct language_phase run;
+    struct language_phase warm; /* an interpreter as a zygote (launch.h); argv[0] NULL: none */
 };
+
+/* Where such an interpreter finds the library that makes it one. */
+#define LANGUAGE_WARM_LIBRARY "/warm.so"
 
 const struct language *language_find(const char *name); /* also by a usual alias; NULL: unknown */
 

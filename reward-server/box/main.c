@@ -1,38 +1,49 @@
 /* main.c: the program cohort-box: runs programs that nobody trusts, each in a box of its own.
  *
- * How it works. Four kinds of processes, none of them with threads:
+ * How it works. Five kinds of processes, none of them with threads:
  *
  *   the user (a reward server, `cohort grade`)
  *     | control socket, descriptor 3: each message is one connection, as a descriptor
  *   supervisor: forks a slot for each connection, and waits for slots
  *     | the connection: requests and results (wire.h), one at a time
- *   slot: makes one box after the other, feeds and reads the program's pipes, keeps the limits
- *     | clone with fresh namespaces: mount, pid, network, ipc, uts, cgroup, and user unless root
- *   first process of the box: builds the root, starts the program, reports how it ended
- *     | fork; uid, rlimits, capabilities, no_new_privs, seccomp; exec
- *   the program
+ *   slot: makes one run after the other, feeds and reads the program's pipes, keeps the limits
+ *     |-- zygote: one for each phase of a language, made when first needed, in namespaces and under
+ *     |     a root of its own, with the program's user, system call filter and control groups; all
+ *     |     that it may still do is to enter a pid namespace and put a directory in place
+ *     |     | fork for each run, into the pid namespace; limits, the last right given up; exec
+ *     |   the program
+ *     `-- first process of a pid namespace, new for each run; does nothing
+ *
+ * A zygote is this program again, which execs the program; or a Python interpreter with the usual
+ * modules imported, whose fork goes on in it (python/warm.py), which saves what a cold start costs.
+ * Either way the program begins in a copy of a process that never ran another.
  *
  * What the program sees: a read-only root in memory with the files of its language (language.c) and
- * three devices; an empty network; no /proc; its own work directory /box in memory, gone with the
- * box; the descriptors 0, 1 and 2, which are pipes. It has no capabilities, and the system calls
- * of filter.c. What it writes is bytes to us; nothing outside opens a file that it can name.
+ * three devices; an empty network; no /proc; its own work directory /box in memory, made for this
+ * run and gone with it; the descriptors 0, 1 and 2, which are pipes; itself, as process 2. It has
+ * no capabilities, and the system calls of filter.c. What it writes is bytes to us; nothing outside
+ * opens a file that it can name. Network, ipc, uts and mount namespaces last as long as the zygote:
+ * a program can change nothing in them, for want of rights and of system calls, and so nothing of
+ * one run is seen in the next.
  *
  * Two boxes can be made as a pair, for a test that is code of its own: the test in one, the program
  * in the other, with a pipe each way. What comes through it is for the test to check.
  *
- * Who judges: the slot. Only what the first process saw of the program itself counts, not what its
- * children did. CPU time is that of all processes, from the accounting of the control group or of
- * the kernel's wait; wall time is a ceiling, and when the program spent it waiting for a processor
- * the host is at fault (BOX_STARVED). Memory is that of the control group.
+ * Who judges: the slot (run.c). Only what the zygote saw of the program itself counts, not what the
+ * program's children did. CPU time is that of all processes, from the accounting of the control
+ * group or of the kernel's wait; wall time is a ceiling, and when the program spent it waiting for
+ * a processor the host is at fault (BOX_STARVED). Memory is that of the control group.
  *
- * The end of a run: the first process is killed or leaves, and the kernel ends every process of
- * its pid namespace before it can be waited for; the control group must be empty then. Nothing
- * survives: each process ends with the one above it (PR_SET_PDEATHSIG, ends of sockets).
+ * The end of a run: the first process is killed, and the kernel ends every process of its pid
+ * namespace before it can be waited for; the control group must hold its zygotes alone then.
+ * Nothing survives: a zygote ends with its slot (PR_SET_PDEATHSIG), the first process when the
+ * slot's end of a pipe is gone, a slot with its connection or the supervisor. A zygote that dies
+ * while it has a program makes the run a fault, and its slot ends; there is a new one for the next.
  *
- * Without writable control groups (version 1) the program may have threads but no processes, so
- * that RLIMIT_AS, RLIMIT_CPU and RLIMIT_NPROC bound all of it; compilers alone may. The result
- * names what held the program. At start a box is made in which we try to break out; when that
- * fails to fail, or a box cannot be made, cohort-box ends, and there is no other way to run.
+ * Without writable control groups the program may have threads but no processes, so that
+ * RLIMIT_AS, RLIMIT_CPU and RLIMIT_NPROC bound all of it; compilers alone may. The result names
+ * what held the program. At start a box is made in which we try to break out; when that fails to
+ * fail, or a box cannot be made, cohort-box ends, and there is no other way to run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +60,8 @@
 #include "reward-server/box/slot.h"
 #include "reward-server/box/wire.h"
 
+enum { KEPT_BYTES_MAX = 1 << 20 }; /* of a slot's memory for messages */
+
 static pid_t slots[BOX_SLOTS_MAX]; /* 0: free. Of the supervisor alone */
 
 /* ---- a slot ---- */
@@ -64,7 +77,7 @@ static bool serve_one(struct slot *s, const struct box_request *requests, size_t
         wire_result_add(&reply, &results[i]);
         box_result_done(&results[i]);
     }
-    return go_on && wire_write(s->client, &reply, &e) == 0;
+    return wire_write(s->client, &reply, &e) == 0 && go_on && !s->broken;
 }
 
 static void serve(struct slot *s)
@@ -79,6 +92,10 @@ static void serve(struct slot *s)
         go_on = count > 0 && serve_one(s, requests, count);
         for (size_t i = 0; i < BOX_PAIR; i++)
             free(files[i]);
+        if (message.cap > KEPT_BYTES_MAX)
+            buf_done(&message); /* processes fork faster from a small one */
+        if (go_on)
+            slot_prepare(s);
     }
 }
 
@@ -87,8 +104,8 @@ static void slot_main(unsigned number, int client)
     static struct slot s;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     (void)close(WIRE_FD);
-    slot_open(&s, number, client);
-    serve(&s);
+    if (slot_open(&s, number, client))
+        serve(&s);
     slot_close(&s);
     _exit(0);
 }
@@ -155,17 +172,15 @@ static int self_test(char *isolation, size_t size, struct err *e)
             .output_bytes = 4096,
             .work_bytes = 1 << 20,
             .work_files = 16}};
-    slot_open(&s, 0, -1);
+    if (!slot_open(&s, 0, -1))
+        return err_set(e, ERR_FAIL, "a box cannot be made: %s", strerror(errno));
     (void)slot_run(&s, &q, 1, &r);
     slot_close(&s);
     (void)snprintf(isolation, size, "%s", r.isolation);
     int code = 0;
     if (r.end == BOX_FAULT)
-        code = err_set(e, ERR_FAIL,
-            "a box cannot be made: %s (needs root, or user namespaces for everybody: sysctl "
-            "user.max_user_namespaces, kernel.unprivileged_userns_clone)",
-            r.message);
-    else if (r.end != BOX_VIOLATION)
+        code = err_set(e, ERR_FAIL, "a box cannot be made: %s", r.message);
+    else if (r.end != BOX_VIOLATION || strcmp(r.refused, "unshare") != 0)
         code = err_set(e, ERR_FAIL,
             "the self-test broke out of a box: attempt %d succeeded (end %d, expected a "
             "violation)",
@@ -174,18 +189,30 @@ static int self_test(char *isolation, size_t size, struct err *e)
     return code;
 }
 
-/* Tells the user how it went: a result with a message, or with the isolation alone. */
-static bool greet(struct err *e)
+/* Tells the user how it went: a result with a message, or with the isolation alone. In a process of
+ * its own, as slots are: a slot may have a user namespace. */
+static void greet(void)
 {
+    struct err e;
     struct box_result hello = {0};
-    if (filter_make(e) < 0 || self_test(hello.isolation, sizeof(hello.isolation), e) < 0) {
+    if (filter_make(&e) < 0 || self_test(hello.isolation, sizeof(hello.isolation), &e) < 0) {
         hello.end = BOX_FAULT;
-        (void)snprintf(hello.message, sizeof(hello.message), "%.255s", e->msg);
+        (void)snprintf(hello.message, sizeof(hello.message),
+            "%.160s (boxes need root, or user namespaces: sysctl user.max_user_namespaces)", e.msg);
     }
     CLEANUP_BUF struct buf text = {0};
     wire_parts_begin(&text, 1);
     wire_result_add(&text, &hello);
-    return wire_write(WIRE_FD, &text, e) == 0 && hello.end != BOX_FAULT;
+    _exit(wire_write(WIRE_FD, &text, &e) == 0 && hello.end != BOX_FAULT ? 0 : 1);
+}
+
+static bool tested(void)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        greet();
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 int main(int argc, char **argv)
@@ -199,10 +226,9 @@ int main(int argc, char **argv)
     }
     (void)fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (geteuid() == 0)
-        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* others need it to map user ids */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what a killed slot leaves comes to us */
     cgroup_sweep();
-    if (!greet(&e))
+    if (!tested() || filter_make(&e) < 0)
         return 1;
     while ((client = next_client()) >= 0)
         add_slot(client);

@@ -73,6 +73,7 @@ static void request_pack(struct buf *out, const struct box_request *q)
     memcpy(limits, &q->limits, sizeof(limits));
     put_text(out, q->language);
     buf_put_u32(out, q->phase);
+    buf_put_u32(out, q->cold);
     for (size_t i = 0; i < BOX_LIMITS; i++)
         buf_put_u64(out, limits[i]);
     put_bytes(out, q->input, q->input_len);
@@ -90,6 +91,7 @@ static bool request_unpack(
     uint64_t limits[BOX_LIMITS];
     *ret = (struct box_request){.language = take_text(&r)};
     ret->phase = take_u32(&r);
+    ret->cold = take_u32(&r) != 0;
     for (size_t i = 0; i < BOX_LIMITS; i++)
         limits[i] = take_u64(&r);
     memcpy(&ret->limits, limits, sizeof(limits));
@@ -118,6 +120,7 @@ static void result_pack(struct buf *out, const struct box_result *r)
     buf_put_u64(out, r->memory_bytes);
     put_bytes(out, r->output, r->output_len);
     put_bytes(out, r->errors, r->errors_len);
+    put_text(out, r->refused);
     put_text(out, r->message);
     put_text(out, r->isolation);
 }
@@ -131,7 +134,7 @@ static bool result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
     ret->memory_bytes = take_u64(&r);
     const uint8_t *output = take_bytes(&r, &ret->output_len);
     const uint8_t *errors = take_bytes(&r, &ret->errors_len);
-    const char *message = take_text(&r), *isolation = take_text(&r);
+    const char *refused = take_text(&r), *message = take_text(&r), *isolation = take_text(&r);
     if (r.bad || r.left != 0 || ret->end >= BOX_END_COUNT) {
         *ret = (struct box_result){0};
         return false;
@@ -140,6 +143,7 @@ static bool result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
     memcpy(ret->output, output, ret->output_len);
     ret->errors = mem_alloc(ret->errors_len + 1);
     memcpy(ret->errors, errors, ret->errors_len);
+    (void)snprintf(ret->refused, sizeof(ret->refused), "%s", refused);
     (void)snprintf(ret->message, sizeof(ret->message), "%s", message);
     (void)snprintf(ret->isolation, sizeof(ret->isolation), "%s", isolation);
     return true;

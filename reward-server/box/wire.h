@@ -2,9 +2,9 @@
  *
  * A message is u32 length, u32 count and that many parts of u32 length and fields, little-endian;
  * byte strings have a u32 length before them. Both ends are of one build on one host; lengths are
- * bounded all the same. request: language, phase, u64 x BOX_LIMITS, standard input, u32 count of
- * files, {name, bytes}. result: u32 end, detail, refused, u64 cpu, wall, memory, and the strings
- * output, errors, message, isolation.
+ * bounded all the same. request: language, phase, u32 cold, u64 x BOX_LIMITS, standard input, u32
+ * count of files, {name, bytes}. result: u32 end, detail, u64 cpu, wall, memory, and the strings
+ * output, errors, refused, message, isolation.
  */
 #ifndef COHORT_BOX_WIRE_H
 #define COHORT_BOX_WIRE_H

@@ -113,8 +113,10 @@ const struct hostile hostile_programs[] = {
     {"x32 entry", "c", C_MAIN("syscall(0x40000000|39);puts(\"alive\")"), END(VIOLATION), SIGSYS,
         ""},
 #endif
-    {"kill everybody", "c", C_MAIN("kill(-1,9);kill(1,9);kill(getppid(),9);puts(\"alone\")"),
-        END(EXITED), 0, "alone\n"},
+    {"kill everybody", "c", C_MAIN("kill(-1,9);kill(1,9);puts(\"alone\")"), END(EXITED), 0,
+        "alone\n"},
+    {"kill the parent, which is nobody", "c", C_MAIN("kill(getppid(),9);puts(\"alive\")"),
+        END(SIGNALLED), SIGKILL, ""},
     {"processes of the host", "python", PY_DENIED("os.listdir('/proc')"), END(EXITED), 0,
         "denied\n"},
     {"files of the host", "python",
