@@ -12,7 +12,9 @@
  *   humaneval, {"check"}, which is code that defines check(candidate);
  * - entry_point, setup: where the row names them;
  * - prefix (humaneval): what stands before the completion in the program, that is, the prompt;
- * - scorer (tasks): where the row names one.
+ * - scorer (tasks): where the row names one;
+ * - think_language: where the row names the language that the reasoning should be in;
+ * - choices: where the row has the texts of options A, B, ... (the prompt must show them).
  */
 #ifndef COHORT_TEXT_DATASET_H
 #define COHORT_TEXT_DATASET_H

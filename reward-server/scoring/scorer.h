@@ -63,6 +63,11 @@ void scorer_state_close(void *state);
  * too long. */
 const char *task_answer(const struct grade_input *in, struct arena *a, const char **ret_why);
 
+/* A field of text that the task may have: *ret is NULL without it. False with *ret_why when it is
+ * there and no text, or the task is broken. */
+bool task_text(const struct grade_input *in, const char *name, struct arena *a, const char **ret,
+    const char **ret_why);
+
 struct task_countdown {
     int64_t nums[SCORER_NUMS_MAX], target;
     size_t count;
@@ -113,6 +118,6 @@ size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg)
 /* ---- the kinds ---- */
 
 extern const struct scorer_kind scorer_code, scorer_countdown, scorer_exact, scorer_format,
-    scorer_length, scorer_math, scorer_random;
+    scorer_language, scorer_length, scorer_math, scorer_random;
 
 #endif

@@ -8,7 +8,7 @@
 #include "reward-server/scoring/scorer.h"
 
 static const struct scorer_kind *const kinds[] = {&scorer_exact, &scorer_math, &scorer_code,
-    &scorer_countdown, &scorer_format, &scorer_length, &scorer_random};
+    &scorer_countdown, &scorer_format, &scorer_language, &scorer_length, &scorer_random};
 
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count)
 {

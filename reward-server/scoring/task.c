@@ -189,6 +189,24 @@ const char *task_answer(const struct grade_input *in, struct arena *a, const cha
     return copy;
 }
 
+bool task_text(const struct grade_input *in, const char *name, struct arena *a, const char **ret,
+    const char **ret_why)
+{
+    CLEANUP_JSON json_t *root = task_parse(in, a, ret_why);
+    if (root == NULL)
+        return false;
+    json_t *value = json_object_get(root, name);
+    if (value != NULL && !json_is_string(value)) {
+        *ret_why = reason_text(a, "the task's %s is not text", name);
+        return false;
+    }
+    *ret = value != NULL ? arena_strdup(a, json_string_value(value)) : NULL;
+    if (value == NULL || *ret != NULL)
+        return true;
+    *ret_why = "a field of the task does not fit in memory";
+    return false;
+}
+
 bool task_countdown(
     const struct grade_input *in, struct arena *a, struct task_countdown *ret, const char **ret_why)
 {

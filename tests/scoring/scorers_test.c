@@ -354,7 +354,7 @@ static void every_kind_is_in_the_table(void **state)
 {
     size_t n;
     const struct scorer_kind *const *kinds = scoring_kinds(&n);
-    assert_int_equal(n, 7);
+    assert_int_equal(n, 8);
     for (size_t i = 0; i < n; i++) {
         assert_ptr_equal(scoring_kind(kinds[i]->name), kinds[i]);
         assert_true(kinds[i]->help[0] != '\0');
