@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "proto/limits.h"
 
 enum {
     ADDRESS_BYTES_MAX = 4096,
@@ -87,4 +89,22 @@ int address_write(const char *run_dir, const char *dir, struct err *e)
     CLEANUP_FREE char *path = mem_printf("%s/address", run_dir);
     CLEANUP_FREE char *text = mem_printf("%s%s\n", scheme, dir);
     return file_write_atomic(path, text, strlen(text), e);
+}
+
+void address_set_ended(const char *run_dir)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/address", run_dir);
+    struct err e = {0};
+    if (file_write_atomic(path, ADDRESS_ENDED "\n", strlen(ADDRESS_ENDED) + 1, &e) != 0)
+        log_warn("service", "late workers will wait for a learner, ignoring", LOG_ERR(&e));
+}
+
+void address_clear_ended(const char *run_dir)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/address", run_dir);
+    CLEANUP_BUF struct buf text = {0};
+    size_t n = strlen(ADDRESS_ENDED);
+    if (file_read(path, ADDRESS_BYTES_MAX, &text, NULL) == 0 && text.len >= n &&
+        memcmp(text.data, ADDRESS_ENDED, n) == 0)
+        (void)unlink(path); /* a new address will be written over it anyway */
 }

@@ -20,4 +20,9 @@ int address_dir(
 /* Writes ipc://DIR to RUN/address. Last thing of a start: whoever reads it may connect. */
 int address_write(const char *run_dir, const char *dir, struct err *e) ERR_WARN_UNUSED;
 
+/* The run has finished: workers that come later need not wait for a learner. */
+void address_set_ended(const char *run_dir);
+/* First thing of a start, under the lock on RUN: takes that back. */
+void address_clear_ended(const char *run_dir);
+
 #endif

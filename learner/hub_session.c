@@ -147,7 +147,7 @@ static bool hello_refused(struct hub *h, const struct request *r, struct batch *
         hub_nack(
             r, NACK_UNSUPPORTED, out, "protocol %u, expected %u", m->protocol, PROTOCOL_VERSION);
     else if (h->stopped)
-        hub_nack(r, h->draining ? NACK_REFUSED : NACK_RETRY, out, "run %s has %s", h->o.run,
+        hub_nack(r, h->draining ? NACK_ENDED : NACK_RETRY, out, "run %s has %s", h->o.run,
             h->draining ? "ended" : "stopped");
     else if (missing)
         hub_nack(

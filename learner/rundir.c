@@ -11,6 +11,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "learner/address.h"
 #include "proto/limits.h"
 
 /* ---- lock ---- */
@@ -125,6 +126,8 @@ int rundir_open(const struct rundir_args *a, struct rundir *ret, struct err *e)
     int rc = file_mkdirs(a->path, 0755, e);
     if (rc == 0)
         rc = take_lock(&r, e);
+    if (rc == 0)
+        address_clear_ended(a->path);
     if (rc == 0)
         rc = read_config(&r, a, e);
     if (rc != 0) {

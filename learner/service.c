@@ -501,6 +501,8 @@ void service_close(struct service *s)
     work_stop(s->store_thread); /* before the mailbox that its jobs post to */
     close_loop(s);
     remove_dir(s);
+    if (s->stop_state && strcmp(s->stop_state, "finished") == 0)
+        address_set_ended(s->run_dir);
     store_close(s->store);
     hub_free(s->hub);
     work_inputs_again(s, true);

@@ -38,9 +38,10 @@ enum nack_code {
     NACK_BAD_FRAME = 1,
     NACK_UNSUPPORTED = 2,     /* unknown type or protocol */
     NACK_UNKNOWN_SESSION = 3, /* say Hello again */
-    NACK_REFUSED = 4,         /* not for this role; wrong numerics id; run finished: give up */
+    NACK_REFUSED = 4,         /* not for this role; wrong numerics id: give up */
     NACK_RETRY = 5,           /* try again later */
     NACK_NOT_FOUND = 6,       /* blob unknown or not authorised */
+    NACK_ENDED = 7,           /* the run has ended: nothing is wrong, end */
 };
 
 struct blob_ref {

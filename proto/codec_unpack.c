@@ -257,7 +257,7 @@ static void unpack_nack(struct unpacker *u, const void *pb, struct msg *out)
 {
     const Cohort__Nack *m = pb;
     struct msg_nack *ret = &out->nack;
-    ret->code = (enum nack_code)unpack_range(u, "code", m->code, NACK_BAD_FRAME, NACK_NOT_FOUND);
+    ret->code = (enum nack_code)unpack_range(u, "code", m->code, NACK_BAD_FRAME, NACK_ENDED);
     ret->message = unpack_display(u, "message", m->message, LIMIT_TEXT);
 }
 

@@ -43,12 +43,16 @@ enum {
     LIMIT_VOCAB = 1 << 20,
 };
 
+#define ADDRESS_ENDED "ended" /* in place of an address, once a run has finished */
+
 /* A worker asks again after this at the latest; the learner answers a long poll before it. */
 enum {
     TIMING_POLL_MS = 5000,
     TIMING_REQUEST_MS = 2000,      /* first retry of a request; doubles ... */
     TIMING_REQUEST_MAX_MS = 30000, /* ... up to this */
     TIMING_HEARTBEAT_MS = 2000,
+    TIMING_ENDED_MS =
+        3000, /* a worker that comes to an ended run waits so long for another learner */
     TIMING_RETRY_MS = 500, /* RETRY answers ask for this pause */
 };
 

@@ -91,6 +91,10 @@ static bool nack_ends(struct worker *w, const struct frame *f, const struct msg 
         session_lost(w, m->nack.message);
         return true;
     }
+    if (m->nack.code == NACK_ENDED) {
+        worker_end(w, 0, m->nack.message);
+        return true;
+    }
     if (m->nack.code == NACK_REFUSED) {
         worker_end(w, ERR_FAIL, m->nack.message);
         return true;
@@ -162,6 +166,16 @@ static int read_address(const struct worker *w, char **ret, struct err *e)
     return 0;
 }
 
+/* A run that has finished: another learner may come to make it longer, but not to finish it again.
+ */
+static void address_ended(struct worker *w, uint64_t now_ms)
+{
+    if (w->ended_since_ms == 0)
+        w->ended_since_ms = now_ms;
+    if (now_ms - w->ended_since_ms >= TIMING_ENDED_MS)
+        worker_end(w, 0, "the run has ended");
+}
+
 /* Follows the address file: a learner that starts anew may have other sockets. Failing is normal
  * while there is no learner, so the reason is said once. */
 static void address_turn(struct worker *w, uint64_t now_ms)
@@ -175,7 +189,12 @@ static void address_turn(struct worker *w, uint64_t now_ms)
     CLEANUP_FREE char *address = NULL;
     struct err e = {0};
     int r = read_address(w, &address, &e);
-    if (r == 0 && (w->address == NULL || strcmp(address, w->address) != 0)) {
+    bool ended = r == 0 && strcmp(address, ADDRESS_ENDED) == 0;
+    if (ended)
+        address_ended(w, now_ms);
+    else
+        w->ended_since_ms = 0;
+    if (r == 0 && !ended && (w->address == NULL || strcmp(address, w->address) != 0)) {
         r = open_clients(w, address, &e);
         if (r == 0) {
             log_info("worker", "learner's address", LOG_STR("address", address));

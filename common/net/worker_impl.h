@@ -68,6 +68,7 @@ struct worker {
     char *address;                 /* owned; "ipc://DIR", NULL while unknown */
     struct bus_client *ctl, *bulk; /* owned; NULL while the address is unknown */
     uint64_t address_check_ms;     /* when to read the file again */
+    uint64_t ended_since_ms;       /* it says that the run has ended; 0: it does not */
     uint32_t address_wait_ms;      /* grows while there is no address */
 
     uint64_t session, sequence, session_start_ms;

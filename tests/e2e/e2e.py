@@ -182,14 +182,14 @@ class Daemons:
         self.children[name].wait(DEADLINE_S)
 
     def tick(self):
-        """Restarts what died, but not a worker that came back too late; returns the learner's status once it ended by itself."""
+        """Restarts what died; returns the learner's status once it ended by itself."""
         for name, child in list(self.children.items()):
             status = child.poll()
             if status is None:
                 continue
             if name == "learner" and status >= 0:
                 return status
-            if status < 0 or (status > 0 and "has ended" not in self.log(name, 1)):
+            if status != 0:
                 self.restarts += 1
                 check(self.restarts < 200, f"{name} died {self.restarts} times, last status {status}: {self.log(name)}")
                 self.start(name)
@@ -208,16 +208,14 @@ class Daemons:
             self.end_workers()
 
     def end_workers(self):
-        """Workers end with the run. After a restart the learner may finish before they are back: then they wait for another
-        one, and end when asked to."""
-        for name, child in self.children.items():
-            if self.restarts > 0 and child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+        """Workers end with the run and with success, those too that the learner's end met between two sessions."""
         for name, child in self.children.items():
             try:
-                child.wait(30)
+                status = child.wait(30)
             except subprocess.TimeoutExpired:
                 raise Failed(f"{name} did not end with the run\n{self.logs()}") from None
+            check(status >= 0 or self.restarts > 0, f"{name} was killed by signal {-status}")
+            check(status <= 0, f"{name} ended with {status} after the run\n{self.log(name)}")
 
     def log(self, name, lines=15):
         try:

@@ -459,7 +459,7 @@ static void test_drain(void **state)
     assert_non_null(m);
     assert_true(m->grant.drain);
     struct rig_worker late;
-    assert_int_equal(nack_of(rig_hello(r, &late, ROLE_ACTOR, "c")), NACK_REFUSED);
+    assert_int_equal(nack_of(rig_hello(r, &late, ROLE_ACTOR, "c")), NACK_ENDED);
     struct msg result = rig_group_result(r, &l), bye = {.type = MSG_BYE};
     assert_int_equal(rig_submit(r, &a, &result, "s"), SUBMIT_OK); /* what is done is kept */
     assert_int_equal(rig_send(r, &b, &bye)->type, MSG_BYE);

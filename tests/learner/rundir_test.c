@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "learner/address.h"
 #include "learner/rundir.h"
 #include "tests/learner/learning_fixture.h"
 
@@ -173,6 +174,25 @@ static void a_bad_row_stops_the_start(void **state)
     rundir_close(&r);
 }
 
+static void a_start_takes_back_that_the_run_has_ended(void **state)
+{
+    (void)state;
+    struct rundir r;
+    struct err err;
+    CLEANUP_FREE char *path = mem_printf("%s/address", run_dir);
+    assert_ok(start(conf, NULL, &r, &err));
+    rundir_close(&r);
+    address_set_ended(run_dir);
+    assert_true(file_exists(path));
+    assert_ok(start(conf, NULL, &r, &err));
+    assert_false(file_exists(path));
+    rundir_close(&r);
+    assert_ok(address_write(run_dir, "/tmp/x", &err));
+    assert_ok(start(conf, NULL, &r, &err));
+    assert_true(file_exists(path)); /* where its sockets were */
+    rundir_close(&r);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_fixture, close_fixture)
 
 int main(void)
@@ -184,6 +204,7 @@ int main(void)
         TEST(a_schedule_that_depends_on_the_length_fixes_it),
         TEST(a_second_learner_is_refused),
         TEST(another_tokenizer_is_noticed),
+        TEST(a_start_takes_back_that_the_run_has_ended),
         TEST(a_bad_row_stops_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,24 @@ static void test_refused_hello_stops(void **state)
     }
 }
 
+/* A run that has ended is nobody's fault: not at Hello, and not in a session. */
+static void test_an_ended_run_stops_with_success(void **state)
+{
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        static struct record r;
+        record_init(&r);
+        r.l.hello_nack = r.l.poll_nack = NACK_ENDED;
+        r.l.hello_nacks = !later;
+        learner_open(&r.l);
+        worker_begin(&r, 1);
+        UNTIL(&r, r.stopped);
+        assert_int_equal(r.stop_code, 0);
+        assert_int_equal(r.welcomes, later);
+        end(&r);
+    }
+}
+
 static void test_refused_later_stops(void **state)
 {
     (void)state;
@@ -400,6 +418,29 @@ static void test_address_file(void **state)
     end(&r);
 }
 
+/* It says so for a while, or a learner takes it back in time. */
+static void test_address_of_an_ended_run(void **state)
+{
+    (void)state;
+    static struct record r;
+    record_init(&r);
+    write_address(&r, ADDRESS_ENDED "\n");
+    struct worker_options o = {.role = ROLE_ACTOR, .name = "a", .run_dir = r.h.dir, .slots = 1};
+    struct err e;
+    assert_int_equal(worker_open(&r.h.loop, &o, &record_events, &r, &r.w, &e), 0);
+    harness_settle(&r.h);
+    learner_open(&r.l);
+    CLEANUP_FREE char *line = mem_printf("%s\n", r.h.base);
+    write_address(&r, line);
+    UNTIL(&r, r.welcomes == 1);
+    learner_close(&r.l); /* without a word */
+    write_address(&r, ADDRESS_ENDED "\n");
+    UNTIL(&r, r.stopped);
+    assert_int_equal(r.stop_code, 0);
+    assert_string_equal(r.stop_why, "the run has ended");
+    end(&r);
+}
+
 static void test_options_refused(void **state)
 {
     (void)state;
@@ -441,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_final_answers_reach_the_caller),
         cmocka_unit_test(test_result_over_the_limit_is_refused_here),
         cmocka_unit_test(test_refused_hello_stops),
+        cmocka_unit_test(test_an_ended_run_stops_with_success),
         cmocka_unit_test(test_refused_later_stops),
         cmocka_unit_test(test_try_later),
         cmocka_unit_test(test_unknown_session_says_hello_again),
@@ -449,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_revoked_in_heartbeat),
         cmocka_unit_test(test_revoked_after_submit),
         cmocka_unit_test(test_address_file),
+        cmocka_unit_test(test_address_of_an_ended_run),
         cmocka_unit_test(test_options_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
