@@ -52,6 +52,8 @@ static const char *const *make_argv(
     if (name != NULL) {
         args_words_add(&w, "--name");
         args_words_add(&w, name);
+    } else if (line->accept_training_id) {
+        args_words_add(&w, "--accept-training-id");
     }
     args_words_add(&w, NULL);
     return w.items;

@@ -2,6 +2,7 @@
 #ifndef COHORT_CLI_DAEMONS_H
 #define COHORT_CLI_DAEMONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cli/args.h"
@@ -11,6 +12,7 @@
 struct daemon_line {
     const char *run_dir, *conf;
     const struct args_words *sets;   /* of --set */
+    bool accept_training_id;         /* for the learner */
     const struct args_words *faults; /* "CHILD:SITE:NTH:ACTION" */
 };
 

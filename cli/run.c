@@ -46,7 +46,7 @@ enum {
 struct run_args {
     const char *conf, *run_dir;
     struct args_words sets, faults;
-    bool dry_run, print_config;
+    bool dry_run, print_config, accept_training_id;
     int argc;
     char **argv;
     char actors[NAME_BYTES], reward_servers[NAME_BYTES]; /* as --set assignments; "" : not given */
@@ -59,6 +59,7 @@ enum {
     KEY_REWARD = 1000,
     KEY_DRY,
     KEY_PRINT,
+    KEY_ACCEPT,
     KEY_FAULT
 };
 
@@ -71,6 +72,8 @@ static const struct argp_option run_options[] = {
     {"dry-run", KEY_DRY, NULL, 0, "say what it would do (stages, completions, memory), then end",
         0},
     {"print-config", KEY_PRINT, NULL, 0, "print every option with its origin, then end", 0},
+    {"accept-training-id", KEY_ACCEPT, NULL, 0,
+        "continue a run that was trained under other numerics or BLAS; bits may then differ", 0},
     {"fault", KEY_FAULT, "CHILD:SITE:NTH:ACTION", OPTION_HIDDEN,
         "arm a fault point at the first start of a child", 0},
     {0},
@@ -109,6 +112,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         break;
     case KEY_PRINT:
         a->print_config = true;
+        break;
+    case KEY_ACCEPT:
+        a->accept_training_id = true;
         break;
     case KEY_FAULT:
         args_words_add(&a->faults, arg);
@@ -439,8 +445,11 @@ static int lock_run(const char *run_dir, int *ret_fd, struct err *e)
 static int start(const struct run_args *a, const struct recipe *r, const char *run_dir,
     bool resumed, struct err *e)
 {
-    const struct daemon_line line = {
-        .run_dir = run_dir, .conf = a->conf, .sets = &a->sets, .faults = &a->faults};
+    const struct daemon_line line = {.run_dir = run_dir,
+        .conf = a->conf,
+        .sets = &a->sets,
+        .accept_training_id = a->accept_training_id,
+        .faults = &a->faults};
     CLEANUP(daemon_children_done) struct daemon_children c = {0};
     CLEANUP(file_close) int lock = -1;
     if (daemon_children_add(&c, &line, CHILD_LEARNER, 1, e) < 0 ||

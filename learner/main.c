@@ -12,6 +12,7 @@
 #include "common/model/engine.h"
 #include "common/net/work.h"
 #include "common/tensor/ops.h"
+#include "learner/blas.h"
 #include "learner/rundir.h"
 #include "learner/service.h"
 #include "learner/stages.h"
@@ -239,6 +240,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
     if (r != 0)
         return r;
     CLEANUP_FREE char *training_id = make_training_id(&numerics);
+    log_info("learner", "training", LOG_STR("training_id", training_id));
     CLEANUP_BUF struct buf model_config = {0};
     model_config_print(&l->model.table->config, &model_config);
     struct service_options so = {.run_dir = o->run.path,
@@ -274,6 +276,7 @@ int main(int argc, char **argv)
     struct learner l = {.dir = {.lock_fd = -1}, .stopped = ATOMIC_FLAG_INIT};
     struct err e = {0};
     log_setup(LOG_INFO, "");
+    blas_choose(argv);
     int r = parse_options(argc, argv, &o, &e);
     if (r == 0)
         r = rundir_open(&o.run, &l.dir, &e);

@@ -208,7 +208,8 @@ static void address_turn(struct worker *w, uint64_t now_ms)
         w->address_wait_ms = ADDRESS_WAIT_MS;
     else if (w->address_wait_ms < ADDRESS_CHECK_MS)
         w->address_wait_ms *= 2;
-    w->address_check_ms = now_ms + (r == 0 ? ADDRESS_CHECK_MS : w->address_wait_ms);
+    bool settled = r == 0 && !ended;
+    w->address_check_ms = now_ms + (settled ? ADDRESS_CHECK_MS : w->address_wait_ms);
     worker_wake_at(w, w->address_check_ms);
 }
 

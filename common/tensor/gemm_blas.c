@@ -6,22 +6,29 @@
  */
 #include <cblas.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/tensor/ops.h"
 
-static void one_thread(void)
+static char blas_name[64]; /* "OpenBLAS 0.3.21 Haswell"; written once */
+
+static void setup_once(void)
 {
+    char version[32] = "?";
     openblas_set_num_threads(1);
+    (void)sscanf(openblas_get_config(), "OpenBLAS %31s", version);
+    (void)snprintf(
+        blas_name, sizeof(blas_name), "OpenBLAS %s %s", version, openblas_get_corename());
 }
 
 /* Any thread may ask again while others compute: the setting is made once. */
 const char *ops_blas_setup(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, one_thread); /* cannot fail */
-    return openblas_get_corename();
+    (void)pthread_once(&once, setup_once); /* cannot fail */
+    return blas_name;
 }
 
 const char *ops_blas_coretype(void)

@@ -147,7 +147,7 @@ void ops_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const flo
 void ops_gemm_dw(float *dw, float *db, const float *dy, size_t lddy, const float *x, size_t ldx,
     size_t T, size_t N, size_t K);
 /* Sets one BLAS thread; called at start by whoever uses the two above, again if need be. Returns
- * the BLAS core's name, part of the training id. */
+ * its version and core, part of the training id. */
 const char *ops_blas_setup(void);
 /* The value of OPENBLAS_CORETYPE that would make BLAS faster here, or NULL: OpenBLAS 0.3.21 takes
  * AVX-512 CPUs newer than itself for Haswell, at half the speed. It reads the variable before main,

@@ -67,6 +67,22 @@ def changed_identity(directory, rng):
     check(digest(d.run_dir) == undisturbed(other, {"stage zero.steps": 5})[0], "extended run: another digest")
 
 
+def changed_arithmetic(directory, rng):
+    """Another BLAS core than the checkpoint's is refused with both, goes on when asked to; the core that the user names wins."""
+
+    def under(core, *args):
+        return run([BIN["cohort"], "run", TINY, "--run", run_dir, *args], env={**os.environ, "OPENBLAS_CORETYPE": core})
+
+    run_dir = os.path.join(directory, "run")
+    must(under("Nehalem", "--set", "stage zero.steps=3"))
+    check(rows(run_dir, "SELECT training_id FROM run")[0][0].endswith(" Nehalem"), "the core that the user named was not taken")
+    refused(under("Prescott", "--set", "stage zero.steps=5"), 3, " Nehalem", " Prescott", "--accept-training-id")
+    must(under("Nehalem", "--set", "stage zero.steps=5"))
+    must(under("Prescott", "--set", "stage zero.steps=7", "--accept-training-id"))
+    equal(rows(run_dir, "SELECT count(*) FROM events WHERE kind = 'training_id'"), [(1,)], "events about the change")
+    equal(rows(run_dir, "SELECT count(*) FROM steps WHERE stage = 1"), [(7,)], "steps")
+
+
 def bad_data(directory, rng):
     data = os.path.join(directory, "tasks.jsonl")
     good = json.dumps({"prompt": "12=", "answer": "3"})
@@ -217,4 +233,4 @@ def tcp_without_key(directory, rng):
     refused(run([BIN["actor"], "--connect", "tcp://127.0.0.1:5555", "--name", "a"]), 3, "key")
 
 
-main(bad_configuration, changed_identity, bad_data, wrong_model, second_learner, disk_full, strangers, tcp_without_key)
+main(bad_configuration, changed_identity, changed_arithmetic, bad_data, wrong_model, second_learner, disk_full, strangers, tcp_without_key)
