@@ -288,8 +288,8 @@ static void test_others_refused(void **state)
     m = example(MSG_NACK);
     m.nack.code = (enum nack_code)0;
     check_refused(&m, "Nack.code: 0");
-    m.nack.code = (enum nack_code)7;
-    check_refused(&m, "Nack.code: 7");
+    m.nack.code = (enum nack_code)8;
+    check_refused(&m, "Nack.code: 8");
     m = example(MSG_GET_BLOB);
     m.get_blob.kind = 5;
     check_refused(&m, "GetBlob.kind: 5");
