@@ -24,6 +24,7 @@ enum {
 
     WORKERS_MAX = 256,
     SLOTS_PER_WORKER = 4,
+    TRIES_MAX = 5, /* of a response for which the host was at fault */
     LINE_BYTES_MAX = 6 * LIMIT_COMPLETION_TEXT + (64 << 10), /* a byte of text is \u0000 at worst */
 };
 
@@ -36,6 +37,7 @@ struct grade_args {
 struct slot {
     struct grade *g; /* borrowed */
     bool done;       /* guarded by the lock of g */
+    unsigned tries;
     size_t row;
     json_t *id, *response; /* owned; response holds the text */
     struct grade_text text;
@@ -154,10 +156,26 @@ static int fill_slot(struct grade *g, struct slot *s, const json_t *row, struct 
     return 0;
 }
 
+static bool is_to_retry(struct slot *s)
+{
+    for (size_t k = 0; k < scoring_count(s->job.set); k++) {
+        if (s->results[k].fault == SCORE_FAULT_TRANSIENT)
+            return ++s->tries < TRIES_MAX;
+    }
+    return false;
+}
+
+/* On a thread of the queue. */
 static void on_done(void *arg, struct scoring_job *job)
 {
     struct grade *g = arg;
     struct slot *s = job->tag;
+    struct err e;
+    if (is_to_retry(s)) {
+        arena_clear(s->arena);
+        if (scoring_queue_submit(g->queue, job, &e) == 0) /* behind what waits */
+            return;
+    }
     (void)pthread_mutex_lock(&g->lock);
     s->done = true;
     (void)pthread_cond_signal(&g->some_done);
@@ -252,6 +270,7 @@ static int start_line(struct grade *g, const char *text, size_t bytes, struct er
         return err_ctx(e, "'%s' line %zu", g->lines.name, g->lines.number);
     arena_clear(s->arena);
     s->done = false;
+    s->tries = 0;
     s->job = (struct scoring_job){.tag = s,
         .set = judge_set(g->judge, s->row),
         .in = &s->in,

@@ -4,10 +4,10 @@ def _encoder(handle):
     import collections
     kind, integer, text, lowest, highest = type, int, str, -1 << 63, 1 << 63
     dicts = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
-    lists = {list: "l", tuple: "t", set: "s", frozenset: "z"}
+    lists = ((list, "l"), (tuple, "t"), (set, "s"), (frozenset, "z"))
 
     def encode(v, depth=0):
-        t = kind(v)
+        t = kind(v)  # compared by identity alone: a metaclass may say that it equals int
         if v is None or t is bool or t is text:
             return v
         if t is float:
@@ -15,10 +15,12 @@ def _encoder(handle):
         if t is integer:
             return v if lowest <= v < highest else ["i", hex(v)]
         if depth < 200:
-            if t in lists:
-                return [lists[t], [encode(x, depth + 1) for x in v]]
-            if t in dicts:
-                return ["d", [[encode(k, depth + 1), encode(x, depth + 1)] for k, x in dict.items(v)]]
+            for known, tag in lists:
+                if t is known:
+                    return [tag, [encode(x, depth + 1) for x in v]]
+            for known in dicts:
+                if t is known:
+                    return ["d", [[encode(k, depth + 1), encode(x, depth + 1)] for k, x in dict.items(v)]]
         if t is bytes:
             return ["b", v.hex()]
         if t is complex:

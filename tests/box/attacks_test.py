@@ -1,0 +1,87 @@
+"""Hostile programs (attacks.py) through cohort grade, as root and as another user: each gets a verdict that its row allows, no
+reward unless it is honest, and none becomes a fault of the judge."""
+import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
+
+from attacks import ATTACKS, OTHERS
+from commands import NEEDS, check, cohort, equal, main, must, read_rows, write_rows
+
+TWO_SUMS = [{"stdin": "3 4\n", "stdout": "7\n"}, {"stdin": "10 5\n", "stdout": "15\n"}]
+TASKS = {
+    "sum": {"language": "python", "tests": TWO_SUMS},
+    "sum in C": {"language": "c", "tests": TWO_SUMS},
+    "sum in C++": {"language": "c++", "tests": TWO_SUMS},
+    "lines": {"language": "python", "tests": [{"stdin": "3\n", "stdout": "1\n2\n3\n"}]},
+    "add": {"language": "python", "entry_point": "add", "tests": [{"args": [1, 2], "expected": 3}, {"args": [-4, 4], "expected": 0}]},
+    "keep": {"language": "python", "entry_point": "keep", "tests": [{"args": [[1, 2]], "expected": [1, 2]}]},
+    "assert": {"language": "python", "tests": [{"assert": "add(1, 2) == 3"}, {"assert": "add(-4, 4) == 0"}]},
+    "handle": {"language": "python", "tests": [{"assert": "make().value == 3"}, {"assert": "make().twice() == 6"}]},
+}
+PLACES = {name: i for i, name in enumerate(TASKS)}
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+def grade_all(directory, **who):
+    data = write_rows(directory, "tasks.jsonl", [{"prompt": "p", **t} for t in TASKS.values()])
+    rows = write_rows(directory, "r.jsonl", [{"id": PLACES[a.task], "response": a.program} for a in ATTACKS])
+    code, out, err = cohort("grade", "--data", data, "--responses", rows, "--scorer", "code:cpu-ms=250,memory-mib=128", "--workers", "4", **who)
+    if code == 1 and ("a box cannot be made" in err or "ermission denied" in err):
+        print("skip: " + err.strip())
+        return None
+    return read_rows(must((code, out, err)))
+
+
+def judge(got, level):
+    bad = []
+    for a, g in zip(ATTACKS, got):
+        allowed = getattr(a, level)
+        fine = g["verdict"] in allowed and g["reward"] == (1 if g["verdict"] == "pass" else 0) and a.says in g["reason"]
+        if g["verdict"] == "judge_fault" and "not installed" in g["reason"]:
+            print(f"skip: {a.number} {a.what}: {g['reason']}")
+        elif not fine:
+            bad.append(f"{a.number} {a.what} ({a.task}): found {g['verdict']} {g['reward']} ({g['reason'][:200]}), expected "
+                       f"{' or '.join(sorted(allowed))} {a.says}")
+    equal(len(got), len(ATTACKS), "verdicts")
+    check(not bad, "\n".join(bad))
+
+
+def every_attack_is_there(directory, rng):
+    counts = collections.Counter(a.number for a in ATTACKS + OTHERS)
+    equal([n for n in range(1, 97) if counts[n] == 0], [], "numbers without a program")
+    print(f"{len(ATTACKS)} programs, {len(OTHERS)} answers")
+
+
+def as_this_user(directory, rng):
+    got = grade_all(directory)
+    if got is not None:
+        judge(got, "root" if os.getuid() == 0 else "nobody")
+
+
+def as_another_user(directory, rng):
+    if os.getuid() != 0:
+        print("skip: only root can become somebody else")
+        return
+    got = grade_all(directory, **NOBODY)
+    if got is not None:
+        judge(got, "nobody")
+
+
+def of_other_scorers(directory, rng):
+    bad = []
+    for scorer in sorted({b.scorer for b in OTHERS}):
+        rows = [b for b in OTHERS if b.scorer == scorer]
+        data = write_rows(directory, "tasks.jsonl", [{"prompt": str(i), **b.task} for i, b in enumerate(rows)])
+        responses = write_rows(directory, "r.jsonl", [{"id": i, "response": b.response} for i, b in enumerate(rows)])
+        got = read_rows(must(cohort("grade", "--data", data, "--responses", responses, "--scorer", scorer, cwd=directory)))
+        bad += [f"{b.number} {b.what} ({b.scorer}): {b.response[:80]}: found {g['verdict']} {g['reward']} ({g['reason'][:200]})"
+                for b, g in zip(rows, got) if g["verdict"] not in b.verdicts or g["reward"] != (1 if g["verdict"] == "pass" else 0)]
+        slow = max(g["wall_ms"] for g in got)
+        print(f"{scorer}: {len(rows)} answers, the slowest took {slow:.1f} ms")
+    check(not bad, "\n".join(bad))
+    check(not os.path.exists(os.path.join(directory, "run")), "an answer was run")
+
+
+main(every_attack_is_there, as_this_user, as_another_user, of_other_scorers, needs=NEEDS)
