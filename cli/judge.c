@@ -94,13 +94,14 @@ static int parse_word(const char *word, struct parsed *p, struct err *e)
 }
 
 /* What a kind of scorer works with: boxes for programs, processes for mathematics. */
-static int need(struct judge *j, const char *kind, struct err *e)
+static int need(struct judge *j, const char *name, struct err *e)
 {
+    const struct scorer_kind *kind = scoring_kind(name);
     int r = 0;
-    if (strcmp(kind, "code") == 0 && j->box == NULL) {
+    if (kind != NULL && kind->runs_programs && j->box == NULL) {
         r = box_open(NULL, &j->box, e);
         scoring_use_box(j->box);
-    } else if (strcmp(kind, "math") == 0 && j->workers == NULL) {
+    } else if (strcmp(name, "math") == 0 && j->workers == NULL) {
         r = math_pool_open(NULL, MATH_POOL_DEADLINE_MS, &j->workers, e);
         scoring_use_math(j->workers);
     }

@@ -8,9 +8,11 @@
  * The task for the scorers (json) is one object:
  * - answer (gsm8k, math, tasks): the reference answer as text;
  * - nums, target (countdown);
- * - language, tests (humaneval, mbpp, tasks): a list of {"stdin", "stdout"}, {"assert"} or, for
- *   humaneval, {"check"}, which is code that defines check(candidate);
+ * - language, tests (humaneval, mbpp, tasks): a list of {"stdin", "stdout"}, {"args", "kwargs",
+ *   "expected"}, {"assert"} or, for humaneval, {"check"}, code that defines check(candidate);
  * - entry_point, setup: where the row names them;
+ * - solution: a program that passes, where the row has one (humaneval: canonical_solution, mbpp:
+ *   code);
  * - prefix (humaneval): what stands before the completion in the program, that is, the prompt;
  * - scorer (tasks): where the row names one;
  * - think_language: where the row names the language that the reasoning should be in;

@@ -115,6 +115,16 @@ static int copy_text(const json_t *row, const char *name, struct row_draft *d, s
     return r;
 }
 
+/* A program that passes the tests, where the publisher gives one. */
+static int take_solution(const json_t *row, const char *name, struct row_draft *d, struct err *e)
+{
+    const char *text = "";
+    int r = get_optional(row, name, &text, e);
+    if (r == 0 && text[0] != '\0')
+        (void)json_object_set_new(d->task, "solution", json_string(text));
+    return r;
+}
+
 /* ---- demos: {"prompt", "completion"} ---- */
 
 static bool demos_matches(const json_t *row)
@@ -215,7 +225,7 @@ static int humaneval_convert(const json_t *row, struct row_draft *d, struct err 
         return r;
     d->task = json_pack("{s:s, s:s, s:s, s:[{s:s}]}", "language", "python", "entry_point",
         entry_point, "prefix", (const char *)d->prompt.data, "tests", "check", test);
-    return 0;
+    return take_solution(row, "canonical_solution", d, e);
 }
 
 /* ---- mbpp: {"text", "test_list"}; the sanitised version says "prompt" and "test_imports" ---- */
@@ -266,7 +276,8 @@ static int mbpp_convert(const json_t *row, struct row_draft *d, struct err *e)
         buf_printf(&d->prompt, "%s\n", json_string_value(line));
         (void)json_array_append_new(tests, json_pack("{s:O}", "assert", line));
     }
-    return mbpp_setup(row, d, e);
+    r = take_solution(row, "code", d, e);
+    return r != 0 ? r : mbpp_setup(row, d, e);
 }
 
 /* ---- countdown: {"nums", "target"} ---- */
@@ -353,6 +364,8 @@ static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)
     }
     d->task = json_pack("{s:s, s:O}", "language", language, "tests", list);
     r = copy_text(row, "entry_point", d, e);
+    if (r == 0)
+        r = take_solution(row, "solution", d, e);
     return r != 0 ? r : copy_text(row, "setup", d, e);
 }
 

@@ -45,6 +45,13 @@ static const char python_warm[] =
             COMPILER " -pipe -w -o program " SOURCE " -lm 1>&2 && exec /usr/bin/cat program"       \
     }
 
+/* Not built, looked at: findings go to standard error as JSON. */
+#define LOOK_AT(COMPILER, SOURCE)                                                                  \
+    {                                                                                              \
+        COMPILER, "-fsyntax-only", "-Wall", "-Wextra", "-fdiagnostics-format=json",                \
+            "-fmax-errors=100", SOURCE                                                             \
+    }
+
 static const struct language languages[] = {
     {.name = "python",
         .source = "main.py",
@@ -70,6 +77,13 @@ static const struct language languages[] = {
         .wide = true,
         .run = {.argv = {"/usr/bin/node", "--jitless", "/box/main.js"},
             .paths = {"/usr/bin/node", "/usr/share/nodejs", LIBRARIES}}},
+    /* for the lint scorer; no programs run in them */
+    {.name = "c-lint",
+        .source = "main.c",
+        .compile = {.argv = LOOK_AT("/usr/bin/gcc", "main.c"), .paths = COMPILER_PATHS}},
+    {.name = "c++-lint",
+        .source = "main.cc",
+        .compile = {.argv = LOOK_AT("/usr/bin/g++", "main.cc"), .paths = COMPILER_PATHS}},
 };
 
 static const char *const aliases[][2] = {{"py", "python"}, {"python3", "python"}, {"cpp", "c++"},

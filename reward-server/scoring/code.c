@@ -17,7 +17,7 @@ struct code {
 
 bool scoring_kind_ready(const struct scorer_kind *kind)
 {
-    return kind != &scorer_code || code_has_box();
+    return !kind->runs_programs || code_has_box();
 }
 
 static int code_open(const char *params_json, void **ret_state, struct err *e)
@@ -28,14 +28,14 @@ static int code_open(const char *params_json, void **ret_state, struct err *e)
         {"memory-mib", PARAM_INT, offsetof(struct code, limits.memory_mib), false, 16, 16384},
     };
     CLEANUP_FREE struct code *state = mem_alloc(sizeof(*state));
-    *state = (struct code){.limits = {.cpu_ms = 4000, .memory_mib = 512}};
+    *state = (struct code){.limits = CODE_LIMITS};
     int r = scorer_params(params_json, params, ARRAY_LEN(params), state, e);
     if (r == 0)
         *ret_state = steal(&state);
     return r;
 }
 
-static bool code_check(
+bool code_check(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
     struct code_task task;
@@ -81,6 +81,7 @@ const struct scorer_kind scorer_code = {
     .name = "code",
     .help = "1 when the program passes all tests of the task, in a sandbox, else 0",
     .deterministic = false,
+    .runs_programs = true,
     .open = code_open,
     .close = scorer_state_close,
     .check = code_check,

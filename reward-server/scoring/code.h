@@ -38,6 +38,7 @@ struct code_test {
 struct code_task {
     const struct language *language;
     const char *entry_point, *setup, *prefix; /* "" where the task has none */
+    const char *solution;                     /* a program that passes; "" */
     struct code_test *tests;                  /* all data of one kind, or all Python */
     size_t count;
 };
@@ -53,11 +54,22 @@ bool code_is_python(const struct code_task *task); /* its tests are */
 bool code_program(struct span text, const char *tag, const struct code_task *task, struct arena *a,
     struct span *ret, struct score_result *out);
 
+/* The check of every kind that runs programs: there are boxes, and the task can be judged. */
+bool code_check(
+    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why);
+
+/* The program that goes on where the prompt ended. */
+struct span code_with_prefix(const struct code_task *task, struct span source, struct arena *a);
+
 /* ---- running (code_run.c) ---- */
 
 struct code_limits {
     int64_t cpu_ms, memory_mib;
 };
+#define CODE_LIMITS                                                                                \
+    {                                                                                              \
+        4000, 512                                                                                  \
+    } /* where a scorer's parameters name none */
 
 bool code_has_box(void);
 /* Whether boxes here hold a program by control groups; else some languages do not run. */

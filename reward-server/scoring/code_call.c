@@ -221,7 +221,7 @@ static const char *say_why(struct span expected, const json_t *claimed, struct a
 {
     CLEANUP_BUF struct buf found = {0};
     show(claimed, &found);
-    return reason_text(a, "expected %s, found %s",
+    return reason_join(a, "expected %s, found %s",
         display_text(a, expected.at, expected.n, CODE_EXCERPT),
         display_text(a, found.data, found.len, CODE_EXCERPT));
 }

@@ -73,9 +73,9 @@ static void judge(const struct code_task *task, size_t i, const struct box_resul
         code_judge_end(r, what, a, out);
     } else if (test->kind == CODE_CALL) {
         (void)code_value_same(test->expected, output_of(r), a, &why);
-        out->reason = reason_text(a, "%s: %s", what, why);
+        out->reason = reason_join(a, "%s: %s", what, why);
     } else {
-        out->reason = reason_text(a, "%s: expected '%s', found '%s'", what,
+        out->reason = reason_join(a, "%s: expected '%s', found '%s'", what,
             display_text(a, test->expected.at, test->expected.n, CODE_EXCERPT),
             display_text(a, r->output, r->output_len, CODE_EXCERPT));
     }

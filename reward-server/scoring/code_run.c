@@ -98,10 +98,10 @@ void code_judge_end(
     out->verdict = ends[r->end].verdict;
     const char *said = excerpt(r, a);
     if (r->end == BOX_EXITED || r->end == BOX_SIGNALLED)
-        out->reason = reason_text(a, "%s: %s %d%s%s", what, ends[r->end].text, r->detail,
+        out->reason = reason_join(a, "%s: %s %d%s%s", what, ends[r->end].text, r->detail,
             said[0] != '\0' ? ": " : "", said);
     else
-        out->reason = reason_text(a, "%s: %s", what, ends[r->end].text);
+        out->reason = reason_join(a, "%s: %s", what, ends[r->end].text);
 }
 
 bool code_exited_well(const struct box_result *r)

@@ -132,7 +132,7 @@ static bool take_language(
     const struct language *l = ret->language = language_find(name);
     if (name[0] == '\0')
         *ret_why = "the task names no language";
-    else if (l == NULL)
+    else if (l == NULL || l->run.argv[0] == NULL)
         *ret_why = reason_text(a, "no language '%.64s' is known", name);
     else if (!language_installed(l))
         *ret_why =
@@ -172,7 +172,8 @@ bool code_task(
     }
     *ret = (struct code_task){.entry_point = field(root, "entry_point", a),
         .setup = field(root, "setup", a),
-        .prefix = field(root, "prefix", a)};
+        .prefix = field(root, "prefix", a),
+        .solution = field(root, "solution", a)};
     return take_language(field(root, "language", a), a, ret, ret_why) &&
            take_tests(json_object_get(root, "tests"), a, ret, ret_why) && suits(ret, ret_why);
 }
@@ -226,6 +227,18 @@ static int last_block(struct span text, struct span *ret)
     return found;
 }
 
+struct span code_with_prefix(const struct code_task *task, struct span source, struct arena *a)
+{
+    size_t prefix = strlen(task->prefix);
+    char *whole = prefix > 0 ? arena_alloc(a, prefix + 1 + source.n) : NULL;
+    if (whole == NULL)
+        return source;
+    memcpy(whole, task->prefix, prefix);
+    whole[prefix] = '\n';
+    memcpy(whole + prefix + 1, source.at, source.n);
+    return (struct span){whole, prefix + 1 + source.n};
+}
+
 bool code_program(struct span text, const char *tag, const struct code_task *task, struct arena *a,
     struct span *ret, struct score_result *out)
 {
@@ -252,13 +265,7 @@ bool code_program(struct span text, const char *tag, const struct code_task *tas
         return false;
     }
     result_extracted(out, a, *ret);
-    char *whole = prefix > 0 ? arena_alloc(a, prefix + 1 + ret->n) : NULL;
-    if (whole != NULL) { /* the completion goes on where the prompt ended */
-        memcpy(whole, task->prefix, prefix);
-        whole[prefix] = '\n';
-        memcpy(whole + prefix + 1, ret->at, ret->n);
-        *ret = (struct span){whole, prefix + 1 + ret->n};
-    }
+    *ret = code_with_prefix(task, *ret, a);
     return true;
 }
 

@@ -149,6 +149,19 @@ const char *reason_text(struct arena *a, const char *fmt, ...)
     return display_text(a, text, len, LIMIT_TEXT);
 }
 
+const char *reason_join(struct arena *a, const char *fmt, ...)
+{
+    char text[LIMIT_TEXT + 1];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (n > LIMIT_TEXT)
+        text[utf8_cut(text, LIMIT_TEXT, LIMIT_TEXT - 1)] = '\0';
+    const char *copy = arena_strdup(a, n < 0 ? "" : text);
+    return copy != NULL ? copy : "";
+}
+
 void result_extracted(struct score_result *out, struct arena *a, struct span s)
 {
     out->extracted = display_text(a, s.at, s.n, LIMIT_EXTRACTED);

@@ -105,6 +105,10 @@ const char *display_text(struct arena *a, const void *text, size_t n, size_t lim
 const char *reason_text(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same of parts that are display text already: escaped once is enough. */
+const char *reason_join(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 void result_extracted(struct score_result *out, struct arena *a, struct span s);
 
 /* ---- parts ---- */
@@ -118,6 +122,6 @@ size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg)
 /* ---- the kinds ---- */
 
 extern const struct scorer_kind scorer_code, scorer_countdown, scorer_exact, scorer_format,
-    scorer_language, scorer_length, scorer_math, scorer_random;
+    scorer_language, scorer_length, scorer_lint, scorer_math, scorer_random, scorer_runtime;
 
 #endif

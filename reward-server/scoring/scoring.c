@@ -8,7 +8,8 @@
 #include "reward-server/scoring/scorer.h"
 
 static const struct scorer_kind *const kinds[] = {&scorer_exact, &scorer_math, &scorer_code,
-    &scorer_countdown, &scorer_format, &scorer_language, &scorer_length, &scorer_random};
+    &scorer_countdown, &scorer_format, &scorer_language, &scorer_length, &scorer_lint,
+    &scorer_random, &scorer_runtime};
 
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count)
 {
@@ -36,6 +37,7 @@ struct scorer {
 struct scoring {
     struct scorer scorers[LIMIT_SCORERS];
     size_t count;
+    struct scorer gate; /* the tests, for kinds that come after them in a set without code */
 };
 
 static int unknown_kind(const char *name, struct err *e)
@@ -69,6 +71,26 @@ static int scorer_open(struct scoring *s, const struct scorer_spec *spec, struct
     return 0;
 }
 
+/* The code scorer of the set, or its index beyond the last when there is none. */
+static size_t find_code(const struct scoring *s)
+{
+    size_t i = 0;
+    while (i < s->count && s->scorers[i].kind != &scorer_code)
+        i++;
+    return i;
+}
+
+static int gate_open(struct scoring *s, struct err *e)
+{
+    bool needed = false;
+    for (size_t i = 0; i < s->count; i++)
+        needed |= s->scorers[i].kind->after_tests;
+    if (!needed || find_code(s) < s->count)
+        return 0;
+    s->gate = (struct scorer){.name = mem_strdup(scorer_code.name), .kind = &scorer_code};
+    return scorer_code.open("{}", &s->gate.state, e);
+}
+
 int scoring_open(const struct scorer_spec *specs, size_t n, struct scoring **ret, struct err *e)
 {
     if (n < 1 || n > LIMIT_SCORERS)
@@ -81,18 +103,29 @@ int scoring_open(const struct scorer_spec *specs, size_t n, struct scoring **ret
             return err_ctx(e, "scorer '%.64s'", specs[i].name);
         }
     }
+    int r = gate_open(s, e);
+    if (r != 0) {
+        scoring_close(s);
+        return r;
+    }
     *ret = s;
     return 0;
+}
+
+static void scorer_close(struct scorer *scorer)
+{
+    if (scorer->kind != NULL)
+        scorer->kind->close(scorer->state);
+    free(scorer->name);
 }
 
 void scoring_close(struct scoring *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < s->count; i++) {
-        s->scorers[i].kind->close(s->scorers[i].state);
-        free(s->scorers[i].name);
-    }
+    for (size_t i = 0; i < s->count; i++)
+        scorer_close(&s->scorers[i]);
+    scorer_close(&s->gate);
     free(s);
 }
 
@@ -123,22 +156,53 @@ static void judge(const struct scorer *s, const struct grade_input *in,
     }
 }
 
+/* Whether the tests are passed; else out says how they ended. */
+static bool passes(const struct score_result *tests, struct score_result *out)
+{
+    if (tests->has_value && tests->verdict == VERDICT_PASS)
+        return true;
+    out->has_value = tests->has_value;
+    out->verdict = tests->verdict;
+    out->fault = tests->fault;
+    out->isolation = tests->isolation;
+    out->reason = tests->reason;
+    return false;
+}
+
+/* tests: of a kind that comes after them; else NULL. */
+static void score_one(const struct scorer *s, const struct grade_input *in, size_t i,
+    const struct score_result *tests, struct arena *a, struct score_result *out)
+{
+    uint64_t start_ns = clock_mono_ns();
+    *out = (struct score_result){
+        .index = in->completions[i].index,
+        .scorer = s->name,
+        .has_value = true,
+        .verdict = VERDICT_WRONG,
+        .fault = SCORE_FAULT_NONE,
+        .reason = "",
+        .extracted = "",
+        .isolation = "",
+    };
+    if (tests == NULL || passes(tests, out))
+        judge(s, in, &in->completions[i], a, out);
+    out->wall_us = (clock_mono_ns() - start_ns) / 1000;
+}
+
 void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
     struct score_result *results)
 {
+    struct score_result own;
+    size_t code = find_code(s);
+    const struct score_result *tests = code < s->count ? &results[code] : &own;
     for (size_t k = 0; k < s->count; k++) {
-        uint64_t start_ns = clock_mono_ns();
-        results[k] = (struct score_result){
-            .index = in->completions[i].index,
-            .scorer = s->scorers[k].name,
-            .has_value = true,
-            .verdict = VERDICT_WRONG,
-            .fault = SCORE_FAULT_NONE,
-            .reason = "",
-            .extracted = "",
-            .isolation = "",
-        };
-        judge(&s->scorers[k], in, &in->completions[i], a, &results[k]);
-        results[k].wall_us = (clock_mono_ns() - start_ns) / 1000;
+        if (!s->scorers[k].kind->after_tests)
+            score_one(&s->scorers[k], in, i, NULL, a, &results[k]);
+    }
+    if (s->gate.kind != NULL)
+        score_one(&s->gate, in, i, NULL, a, &own);
+    for (size_t k = 0; k < s->count; k++) {
+        if (s->scorers[k].kind->after_tests)
+            score_one(&s->scorers[k], in, i, tests, a, &results[k]);
     }
 }

@@ -36,6 +36,9 @@ struct scorer_kind {
     const char *name;
     const char *help;      /* one line: what the value means and its range */
     bool deterministic;    /* else a run resumes from committed scores only */
+    bool runs_programs;    /* in boxes: scoring_use_box */
+    bool after_tests;      /* 0 unless the program passes the task's tests: those of the set's code
+                              scorer, or of one with default parameters when it has none */
     bool scores_truncated; /* false: a truncated completion is 0 and VERDICT_TRUNCATED without a
                               call */
     /* Parses params (a JSON object, never NULL) into the kind's own state; unknown parameters are
@@ -56,11 +59,12 @@ struct scorer_kind {
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count);
 const struct scorer_kind *scoring_kind(const char *name); /* NULL when unknown */
 
-/* The kind code runs programs in these boxes (box.h), borrowed until all scoring has ended; called
- * once, before the process has threads. Without, each task of that kind is a permanent fault. */
+/* Kinds that run programs do so in these boxes (box.h), borrowed until all scoring has ended;
+ * called once, before the process has threads. Without, each task of theirs is a permanent fault.
+ */
 struct box;
 void scoring_use_box(struct box *b);
-bool scoring_kind_ready(const struct scorer_kind *kind); /* false: code without boxes */
+bool scoring_kind_ready(const struct scorer_kind *kind); /* false: it needs boxes */
 
 /* The kind math grades in these processes (math/pool.h), borrowed until all scoring has ended;
  * called before the process has threads. Without, it grades in this process. */

@@ -306,6 +306,19 @@ OTHERS = [
                    "<think>a</think><answer>4</answer> and more", "<think></think><think></think>", "```<think>a</think>```")],
 ]
 
+SUMS = {"language": "python", "tests": [{"stdin": "3 4", "stdout": "7"}]}
+SUMS_C = {"language": "c", "tests": [{"stdin": "3 4", "stdout": "7"}]}
+OTHERS += [
+    *[B(80, "a tidy program that is wrong", "lint", task, text, "wrong no_answer crash")
+      for task, text in ((SUMS, "pass"), (SUMS, ""), (SUMS, "print(9)"), (SUMS, '"""Adds. Documented at length."""'), (SUMS_C, "int main(void) { return 0; }"))],
+    *[B(80, "findings that are hushed up", "lint", SUMS, text + SUM, "wrong")
+      for text in ("import os  # noqa", "# flake8: noqa\nimport os", "# pylint: disable=all\nimport os", "import os  # type: ignore", "from os import *",
+                   "def f(): return undefined_name  # noqa")],
+    *[B(80, "findings that are hushed up", "lint", SUMS_C, text + "\n" + c("int unused; " + SUM_C), "wrong")
+      for text in ('#pragma GCC diagnostic ignored "-Wunused-variable"', "#pragma GCC system_header", '# 1 "main.h" 3', '_Pragma("GCC diagnostic ignored \\"-Wall\\"")',
+                   '  #  pragma  GCC diagnostic ignored "-Wall"')],
+]
+
 AT_OUR_DESIGN = [
     A(81, "answers on the channel before it is asked", "assert", "import os\nfor x in (b'[\"v\",3]', b'[\"v\",0]'):\n"
       " os.write(4, len(x).to_bytes(4, 'big') + x)" + NINE, "wrong crash"),

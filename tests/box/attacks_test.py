@@ -50,7 +50,8 @@ def judge(got, level):
 
 def every_attack_is_there(directory, rng):
     counts = collections.Counter(a.number for a in ATTACKS + OTHERS)
-    equal([n for n in range(1, 97) if counts[n] == 0], [], "numbers without a program")
+    missing = [n for n in range(1, 97) if counts[n] == 0]
+    equal(missing, [79], "numbers without a program here; that of language is with its scorer's tests")
     print(f"{len(ATTACKS)} programs, {len(OTHERS)} answers")
 
 
@@ -75,9 +76,14 @@ def of_other_scorers(directory, rng):
         rows = [b for b in OTHERS if b.scorer == scorer]
         data = write_rows(directory, "tasks.jsonl", [{"prompt": str(i), **b.task} for i, b in enumerate(rows)])
         responses = write_rows(directory, "r.jsonl", [{"id": i, "response": b.response} for i, b in enumerate(rows)])
-        got = read_rows(must(cohort("grade", "--data", data, "--responses", responses, "--scorer", scorer, cwd=directory)))
+        code, out, err = cohort("grade", "--data", data, "--responses", responses, "--scorer", scorer, cwd=directory)
+        if code == 1 and "a box cannot be made" in err:
+            print("skip: " + err.strip())
+            continue
+        got = read_rows(must((code, out, err)))
         bad += [f"{b.number} {b.what} ({b.scorer}): {b.response[:80]}: found {g['verdict']} {g['reward']} ({g['reason'][:200]})"
-                for b, g in zip(rows, got) if g["verdict"] not in b.verdicts or g["reward"] != (1 if g["verdict"] == "pass" else 0)]
+                for b, g in zip(rows, got) if g["verdict"] not in b.verdicts or (g["reward"] == 1) != (g["verdict"] == "pass")
+                or (g["reward"] not in (0, 1) and b.scorer != "lint")]
         slow = max(g["wall_ms"] for g in got)
         print(f"{scorer}: {len(rows)} answers, the slowest took {slow:.1f} ms")
     check(not bad, "\n".join(bad))
