@@ -74,7 +74,9 @@ const struct config_option recipe_options[] = {
         "memory for what peers send; bounds how many connect; 0: a quarter of the machine's"),
 
     CHOICE("reward *", "scorer", IDENTITY, NULL,
-        "math|code|exact|countdown|format|language|length|lint|random|runtime", "kind of scorer"),
+        "math|code|exact|choice|countdown|format|language|length|lint|random|readability|"
+        "repetition|runtime",
+        "kind of scorer"),
     FLOAT("reward *", "weight", IDENTITY, "1", -1000, 1000,
         "factor in the reward; 0 records without counting"),
     CHOICE("reward *", "when", IDENTITY, "always", "always|pass|fail",
@@ -84,7 +86,8 @@ const struct config_option recipe_options[] = {
     BOOL("reward *", "well-formed", IDENTITY, "no",
         "its mean is shown as the share of well-formed answers"),
     STRING("reward *", "tag", IDENTITY, "",
-        "exact, math, code, lint, runtime, countdown: look only inside this tag, e.g. answer"),
+        "exact, math, code, lint, runtime, choice, countdown: look only inside this tag, e.g. "
+        "answer"),
     INT("reward *", "max", IDENTITY, "0", 0, LIMIT_COMPLETION_TOKENS,
         "length: -1 beyond this many tokens"),
     INT("reward *", "cache", IDENTITY, "0", 0, LIMIT_COMPLETION_TOKENS,
@@ -99,6 +102,11 @@ const struct config_option recipe_options[] = {
     FLOAT("reward *", "to", IDENTITY, "0.5", -1000, 1000, "length, cosine: value just below max"),
     FLOAT("reward *", "beyond", IDENTITY, "-1", -1000, 1000,
         "length, cosine: value from max tokens on, and when truncated"),
+    INT("reward *", "ngram", IDENTITY, "8", 1, 64, "repetition: words of an n-gram"),
+    CHOICE("reward *", "count", IDENTITY, "ngrams", "ngrams|words",
+        "repetition: the share of repeated n-grams, or of words within them"),
+    INT("reward *", "paragraph", IDENTITY, "200", 1, 1000000,
+        "readability: words of a paragraph at most"),
     CHOICE("reward *", "form", IDENTITY, "think-answer",
         "think-answer|think|answer|boxed|think-boxed|tag-count",
         "format: the form that is asked for"),

@@ -17,7 +17,8 @@
 enum {
     SCORER_TAG_BYTES_MAX = 32, /* name of a tag, with its NUL */
     SCORER_REFERENCE_BYTES_MAX = 64 << 10,
-    SCORER_NUMS_MAX = 16, /* numbers of a countdown task */
+    SCORER_NUMS_MAX = 16,    /* numbers of a countdown task */
+    SCORER_CHOICES_MAX = 10, /* options of a choice: A to J */
 };
 
 struct span {
@@ -67,6 +68,11 @@ const char *task_answer(const struct grade_input *in, struct arena *a, const cha
  * there and no text, or the task is broken. */
 bool task_text(const struct grade_input *in, const char *name, struct arena *a, const char **ret,
     const char **ret_why);
+
+/* The field "choices": the texts of options A, B, ... *ret_count is 0 when the task has none. False
+ * with *ret_why when it is no list of 2 to SCORER_CHOICES_MAX texts. */
+bool task_choices(const struct grade_input *in, struct arena *a,
+    const char *ret_texts[SCORER_CHOICES_MAX], size_t *ret_count, const char **ret_why);
 
 struct task_countdown {
     int64_t nums[SCORER_NUMS_MAX], target;
@@ -121,7 +127,8 @@ size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg)
 
 /* ---- the kinds ---- */
 
-extern const struct scorer_kind scorer_code, scorer_countdown, scorer_exact, scorer_format,
-    scorer_language, scorer_length, scorer_lint, scorer_math, scorer_random, scorer_runtime;
+extern const struct scorer_kind scorer_choice, scorer_code, scorer_countdown, scorer_exact,
+    scorer_format, scorer_language, scorer_length, scorer_lint, scorer_math, scorer_random,
+    scorer_readability, scorer_repetition, scorer_runtime;
 
 #endif

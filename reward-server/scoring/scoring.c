@@ -8,8 +8,8 @@
 #include "reward-server/scoring/scorer.h"
 
 static const struct scorer_kind *const kinds[] = {&scorer_exact, &scorer_math, &scorer_code,
-    &scorer_countdown, &scorer_format, &scorer_language, &scorer_length, &scorer_lint,
-    &scorer_random, &scorer_runtime};
+    &scorer_choice, &scorer_countdown, &scorer_format, &scorer_language, &scorer_length,
+    &scorer_lint, &scorer_random, &scorer_readability, &scorer_repetition, &scorer_runtime};
 
 const struct scorer_kind *const *scoring_kinds(size_t *ret_count)
 {

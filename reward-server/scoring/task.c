@@ -207,6 +207,30 @@ bool task_text(const struct grade_input *in, const char *name, struct arena *a, 
     return false;
 }
 
+bool task_choices(const struct grade_input *in, struct arena *a,
+    const char *ret_texts[SCORER_CHOICES_MAX], size_t *ret_count, const char **ret_why)
+{
+    CLEANUP_JSON json_t *root = task_parse(in, a, ret_why);
+    json_t *list = json_object_get(root, "choices"), *text;
+    size_t i, count = json_array_size(list);
+    if (root == NULL)
+        return false;
+    *ret_count = count;
+    if (list == NULL)
+        return true;
+    *ret_why = "the task's choices are not a list of 2 to 10 texts";
+    if (count < 2 || count > SCORER_CHOICES_MAX)
+        return false;
+    json_array_foreach(list, i, text)
+    {
+        const char *value = json_string_value(text);
+        ret_texts[i] = value != NULL ? arena_strdup(a, value) : NULL;
+        if (ret_texts[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
 bool task_countdown(
     const struct grade_input *in, struct arena *a, struct task_countdown *ret, const char **ret_why)
 {

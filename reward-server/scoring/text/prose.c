@@ -5,15 +5,31 @@
 
 #include "common/text/utf8.h"
 
+static const char thought_end[] = "</think>";
+
+/* Where the last mark ends; 0 without one. */
+static size_t find_thought_end(struct span completion)
+{
+    const size_t n = sizeof(thought_end) - 1;
+    for (size_t end = completion.n; end >= n; end--) {
+        if (memcmp(completion.at + end - n, thought_end, n) == 0)
+            return end;
+    }
+    return 0;
+}
+
 struct span prose_thought(struct span completion)
 {
-    static const char mark[] = "</think>";
-    const size_t n = sizeof(mark) - 1;
-    for (size_t end = completion.n; end >= n; end--) {
-        if (memcmp(completion.at + end - n, mark, n) == 0)
-            return (struct span){completion.at, end - n};
-    }
-    return completion;
+    size_t end = find_thought_end(completion);
+    if (end == 0)
+        return completion;
+    return (struct span){completion.at, end - (sizeof(thought_end) - 1)};
+}
+
+struct span prose_answer(struct span completion)
+{
+    size_t end = find_thought_end(completion);
+    return (struct span){completion.at + end, completion.n - end};
 }
 
 void prose_init(struct prose *p, struct span text)

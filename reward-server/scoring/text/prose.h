@@ -45,5 +45,7 @@ bool prose_next(struct prose *p, struct prose_word *ret); /* false at the end */
 /* The reasoning of a completion: all before its last </think>; the whole where there is none.
  * Nothing that stands before the end of the thought is left out, so nothing can be hidden there. */
 struct span prose_thought(struct span completion);
+/* What follows it; the whole where there is no </think>. */
+struct span prose_answer(struct span completion);
 
 #endif
