@@ -111,28 +111,16 @@ static int row_key(const struct loader *l, const json_t *row, struct buf *key, s
     return 0;
 }
 
-/* Fields that tasks of every format may have. null is as good as absent. */
-static int take_common(const json_t *row, struct row_draft *draft, struct err *e)
+/* The field that tasks of every format may have. null is as good as absent. */
+static int take_language(const json_t *row, struct row_draft *draft, struct err *e)
 {
     const json_t *language = json_object_get(row, "think_language");
-    json_t *choices = json_object_get(row, "choices"), *choice;
-    size_t i;
     if (draft->task == NULL)
         draft->task = json_object();
     if (json_is_string(language) && json_string_length(language) > 0)
         (void)json_object_set(draft->task, "think_language", (json_t *)language);
     else if (language != NULL && !json_is_null(language))
         return err_set(e, ERR_DATA, "field 'think_language': expected the code of a language");
-    if (choices == NULL || json_is_null(choices))
-        return 0;
-    json_array_foreach(choices, i, choice)
-    {
-        if (!json_is_string(choice))
-            break;
-    }
-    if (i < 2 || i != json_array_size(choices))
-        return err_set(e, ERR_DATA, "field 'choices': expected a list of two texts or more");
-    (void)json_object_set(draft->task, "choices", choices);
     return 0;
 }
 
@@ -202,7 +190,7 @@ static int convert_row(struct loader *l, const json_t *row, struct err *e)
             e, ERR_DATA, "the fields fit no known format, expected %s", dataset_format_names());
     int r = d->format->convert(row, &draft, e);
     if (r == 0 && !draft.has_completion)
-        r = take_common(row, &draft, e);
+        r = take_language(row, &draft, e);
     if (r != 0)
         return err_ctx(e, "format %s", d->format->name);
     r = row_key(l, row, &key, e);

@@ -16,7 +16,7 @@
  * - prefix (humaneval): what stands before the completion in the program, that is, the prompt;
  * - scorer (tasks): where the row names one;
  * - think_language: where the row names the language that the reasoning should be in;
- * - choices: where the row has the texts of options A, B, ... (the prompt must show them).
+ * - choices (tasks): where the row has the texts of options A, B, ...; the prompt must show them.
  */
 #ifndef COHORT_TEXT_DATASET_H
 #define COHORT_TEXT_DATASET_H

@@ -369,6 +369,24 @@ static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)
     return r != 0 ? r : copy_text(row, "setup", d, e);
 }
 
+/* The texts of the options of a multiple choice; the prompt must show them. */
+static int tasks_choices(const json_t *row, struct row_draft *d, struct err *e)
+{
+    json_t *list = json_object_get(row, "choices"), *choice;
+    size_t i;
+    if (list == NULL || json_is_null(list))
+        return 0;
+    json_array_foreach(list, i, choice)
+    {
+        if (!json_is_string(choice))
+            return wrong_field(choice, "choices", "a list of text", e);
+    }
+    if (json_array_size(list) < 2)
+        return wrong_field(list, "choices", "a list of at least two texts", e);
+    (void)json_object_set(d->task, "choices", list);
+    return 0;
+}
+
 static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     int r = take_prompt(row, "prompt", d, e);
@@ -381,6 +399,8 @@ static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
     } else {
         r = take_answer(row, "answer", d, e);
         d->task = json_object();
+        if (r == 0)
+            r = tasks_choices(row, d, e);
     }
     return r != 0 ? r : copy_text(row, "scorer", d, e);
 }

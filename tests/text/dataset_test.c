@@ -79,6 +79,10 @@ static const struct {
             "{\"language\":\"c\",\"tests\":[{\"stdin\":\"1\",\"stdout\":\"2\"},{\"stdout\":"
             "\"\"},{\"assert\":\"f(1)"
             " == 2\"}],\"entry_point\":\"f\",\"setup\":\"s\"}"}},
+    {"{\"prompt\":\"Which?\",\"answer\":\"B\",\"choices\":[\"x\",\"y\"],\"think_language\":null}",
+        "tasks", {"0", "Which?", NULL, "B", "{\"choices\":[\"x\",\"y\"],\"answer\":\"B\"}"}},
+    {"{\"question\":\"How?\",\"answer\":\"#### 5\",\"think_language\":\"de\",\"choices\":7}",
+        "gsm8k", {"0", "How?", NULL, "5", "{\"think_language\":\"de\",\"answer\":\"5\"}"}},
 };
 
 static void layouts_become_rows(void **state)
@@ -150,6 +154,11 @@ static void bad_rows_stop_with_their_place(void **state)
         {"{\"prompt\":\"p\",\"answer\":\"1\",\"language\":\"c\",\"tests\":[{\"assert\":\"x\"}]}",
             "tasks", "both"},
         {"{\"prompt\":\"p\",\"answer\":\"1\",\"scorer\":5}", "tasks", "field 'scorer'"},
+        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\",3]}", "tasks", "list of text"},
+        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\"]}", "tasks", "two texts"},
+        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":\"x\"}", "tasks", "two texts"},
+        {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":4}", "math", "think_language"},
+        {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":\"\"}", "math", "think_language"},
         {"{\"prompt\":\"p\",\"completion\":\"\"}", "demos", "field 'completion'"},
         {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":2.5}", "tasks", "field 'id'"},
         {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":\"\"}", "tasks", "field 'id'"},
