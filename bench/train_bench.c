@@ -25,6 +25,7 @@ enum { SQUARE = 1024, SQUARE_ROUNDS = 40 };
 struct options {
     const char *shape, *isa;
     uint32_t batch, length, threads, shards, rows, steps;
+    bool recompute;
 };
 
 /* ---- the best product of this machine, now ---- */
@@ -153,6 +154,11 @@ static double flops_per_token(const struct param_table *t, uint32_t length)
     return 3 * (2 * matrices + attention);
 }
 
+static double mib(size_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
 static double peak_mib(void)
 {
     struct rusage u;
@@ -179,6 +185,8 @@ static int measure(
         qsort(times, o->steps, sizeof(*times), by_time);
         struct timing k = times[o->steps / 2];
         double tokens = (double)o->batch * o->length, seconds = k.gradient + k.update;
+        struct trainer_memory bytes =
+            trainer_memory(t, &(struct trainer_batch){b.groups, o->batch, 1});
         double rate = tokens * flops_per_token(m->table, o->length) / seconds * 1e-9;
         printf("train %s %u x %u, %u threads, %u shards, %u rows: %.0f tokens/s, median of %u "
                "(%.0f best); %.1f GFLOP/s, %.1f %% of sgemm's %.1f; step %.1f ms = gradient %.1f + "
@@ -186,7 +194,7 @@ static int measure(
             o->shape, o->batch, o->length, o->threads, o->shards, o->rows, tokens / seconds,
             o->steps, tokens / (times[0].gradient + times[0].update), rate, 100 * rate / best, best,
             seconds * 1e3, k.gradient * 1e3, k.update * 1e3, first.loss, memory,
-            (double)trainer_bytes(t) / (1 << 20));
+            mib(bytes.parameters + bytes.activations));
     }
     batch_done(&b);
     free(times);
@@ -202,7 +210,8 @@ static int run(const struct options *o, struct err *e)
         .threads = o->threads,
         .shards = o->shards,
         .rows_max = o->rows,
-        .vocab = m.config.vocab};
+        .vocab = m.config.vocab,
+        .recompute = o->recompute};
     if (r == 0)
         r = trainer_new(&to, &m.params, &t, e);
     params_done(&m.params);
@@ -222,6 +231,7 @@ static const struct argp_option option_table[] = {
     {"shards", 's', "N", 0, "gradient accumulators (2)", 0},
     {"rows", 'm', "N", 0, "rows of a micro-batch (2048)", 0},
     {"steps", 'n', "N", 0, "steps, of which the median counts (5)", 0},
+    {"recompute", 'r', NULL, 0, "compute activations again in the backward", 0},
     {"isa", 'i', "NAME", 0, "auto, avx512, avx2 or portable", 0},
     {0},
 };
@@ -239,6 +249,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->shape = arg;
     } else if (key == ARGP_KEY_ARG || (key == ARGP_KEY_END && o->shape == NULL)) {
         argp_usage(state);
+    } else if (key == 'r') {
+        o->recompute = true;
     } else if (key == 'i') {
         o->isa = arg;
     } else if (key > 0 && (size_t)key < ARRAY_LEN(numbers) && numbers[key] != NULL) {

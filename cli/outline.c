@@ -69,14 +69,15 @@ static void print_stage(const struct recipe *r, const struct recipe_stage *s, FI
     print_gate(&s->gate, out);
 }
 
-/* Bytes the learner needs for numbers of the model's size: parameters and their packed form,
- * gradients of each shard, two moments, and a packed reference when there is a KL. */
+/* Bytes the learner needs for numbers of the model's size: parameters, two moments, gradients of
+ * each shard, a reference when there is a KL; and beside the trainer the initial parameters and
+ * room to read a version. */
 static double learner_bytes(const struct recipe *r, double parameters)
 {
-    double copies = 2 + r->learner_shards + 2;
+    double copies = 3 + r->learner_shards + 2;
     for (size_t i = 0; i < r->stage_count; i++) {
         if (r->stages[i].kind == STAGE_GRPO && r->stages[i].loss.kl_coef != 0) {
-            copies += 2;
+            copies += 1;
             break;
         }
     }

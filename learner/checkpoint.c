@@ -286,7 +286,6 @@ static int read_verified(const char *dir, const struct hash *expected, struct tr
     if ((r = read_members(dir, reference, t, e)) != 0)
         return r;
     trainer_state(t).optim->updates = optim_updates;
-    trainer_restored(t);
     struct hash digest = params_digest(trainer_state(t).params);
     char a[HASH_HEX], b[HASH_HEX];
     if (!hash_equal(&digest, &s.digest))

@@ -76,6 +76,7 @@ static int open_trainer(struct stages *s, struct err *e)
         .threads = r->learner_threads,
         .shards = r->learner_shards,
         .rows_max = r->micro_batch_tokens,
+        .recompute = r->recompute,
         .vocab = tokenizer_size(s->o.model->tokenizer)};
     int rc = trainer_new(&t, &s->o.model->params, &s->trainer, e);
     return rc != 0 ? rc : params_new(s->o.model->table, &s->scratch, e);
@@ -140,25 +141,6 @@ static int open_corpora(struct stages *s, struct err *e)
     return r != 0 ? err_ctx(e, "stage '%s'", s->st->name) : 0;
 }
 
-/* What a step is, for a person: tasks x completions = batch, updates, tokens, memory. */
-static void log_summary(const struct stages *s, uint32_t from)
-{
-    const struct recipe_stage *st = s->st;
-    size_t mib = trainer_bytes(s->trainer) >> 20;
-    if (st->kind == STAGE_PRETRAIN)
-        log_info("stages", "pretrain stage", LOG_STR("stage", st->name), LOG_U64("from_step", from),
-            LOG_U64("steps", st->steps), LOG_U64("rows_per_step", st->batch),
-            LOG_U64("rows", corpus_count(s->data)), LOG_U64("trainer_mib", mib));
-    else
-        log_info("stages", "grpo stage", LOG_STR("stage", st->name), LOG_U64("from_step", from),
-            LOG_U64("steps", st->steps), LOG_U64("tasks", corpus_count(s->data)),
-            LOG_U64("groups_per_step", st->groups), LOG_U64("group_size", st->group_size),
-            LOG_U64("completions_per_step", (uint64_t)st->groups * st->group_size),
-            LOG_U64("updates_per_step", st->minibatches),
-            LOG_U64("tokens_per_step_max", (uint64_t)st->groups * st->group_size * st->max_tokens),
-            LOG_U64("lag", st->lag), LOG_U64("trainer_mib", mib));
-}
-
 /* Steps from `from` on; from > 0: the trainer holds the state after that many. */
 static int run_steps(struct stages *s, uint32_t from, struct err *e)
 {
@@ -194,7 +176,7 @@ static int run_stage(struct stages *s, uint32_t stage, uint32_t from, struct err
         r = stages_ensure_file(s, s->first_version, e);
     if (r != 0)
         return r;
-    log_summary(s, from);
+    stages_log_summary(s, from);
     r = run_steps(s, from, e);
     if (r == 0)
         r = stages_finish(s, e);

@@ -81,6 +81,12 @@ int stages_version_after(
 int stages_publish(struct stages *s, uint64_t version, const struct hash *digest,
     uint64_t *ret_bytes, struct err *e) ERR_WARN_UNUSED;
 
+/* ---- stages_summary.c ---- */
+
+/* What the trainer holds when it steps over the stage's largest batches. */
+struct trainer_memory stages_memory(const struct stages *s);
+void stages_log_summary(const struct stages *s, uint32_t from);
+
 /* ---- stages_preflight.c ---- */
 
 /* Before a grpo stage plans anything: what needs no worker. Nothing once its first step is done. */

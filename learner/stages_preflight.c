@@ -60,7 +60,8 @@ static uint64_t learner_bytes(const struct stages *s)
     const struct recipe_stage *st = s->st;
     uint64_t copies = 2ull * s->o.model->table->floats * sizeof(float);
     uint64_t tokens = (uint64_t)st->groups * st->group_size * st->max_tokens;
-    return trainer_bytes(s->trainer) + copies + tokens * 2 * sizeof(uint32_t);
+    struct trainer_memory m = stages_memory(s);
+    return m.parameters + m.activations + copies + tokens * 2 * sizeof(uint32_t);
 }
 
 /* Keys and values of the longest prompt with a whole completion, in pages. */

@@ -13,10 +13,10 @@ enum { TREE_CHUNK = 16384 }; /* floats of one task of the shard sum */
 
 struct trainer {
     struct trainer_options options;
-    const struct param_table *table;        /* borrowed */
-    const struct ops *ops;                  /* static */
-    struct pool *pool;                      /* owned */
-    struct params params, reference, other; /* the latter two without data until set */
+    const struct param_table *table; /* borrowed */
+    const struct ops *ops;           /* static */
+    struct pool *pool;               /* owned */
+    struct params params, reference; /* the latter without data until set */
     struct weights *weights, *reference_weights, *other_weights; /* owned */
     struct optim optim;
     float **grads;           /* owned: shards blocks */
@@ -28,11 +28,13 @@ static int copy_params(
 {
     if (to->data == NULL && params_new(from->table, to, e) != 0)
         return e->code;
-    if (*weights == NULL && weights_new(from->table, weights, e) != 0)
-        return e->code;
     memcpy(to->data, from->data, from->table->floats * sizeof(float));
-    weights_pack(*weights, to);
-    return 0;
+    return *weights == NULL ? weights_view(to, weights, e) : 0;
+}
+
+static struct train_options train_options(const struct trainer *t)
+{
+    return (struct train_options){.isa = t->options.isa, .recompute = t->options.recompute};
 }
 
 static int trainer_open(struct trainer *t, const struct params *initial, struct err *e)
@@ -48,9 +50,10 @@ static int trainer_open(struct trainer *t, const struct params *initial, struct 
         if (t->grads[i] == NULL)
             return e->code;
     }
+    struct train_options options = train_options(t);
     t->ctxs = mem_array(o->threads, sizeof(*t->ctxs));
     for (unsigned i = 0; i < o->threads; i++) {
-        if (train_ctx_new(t->table, o->isa, &t->ctxs[i], e) != 0)
+        if (train_ctx_new(t->table, &options, &t->ctxs[i], e) != 0)
             return e->code;
     }
     (void)ops_blas_setup(); /* one BLAS thread for each of ours; its name matters to the caller only
@@ -89,7 +92,6 @@ void trainer_free(struct trainer *t)
     weights_free(t->weights);
     weights_free(t->other_weights);
     params_done(&t->params);
-    params_done(&t->other);
     pool_free(t->pool);
     free(t);
 }
@@ -103,13 +105,6 @@ struct trainer_state trainer_state(struct trainer *t)
 {
     return (struct trainer_state){
         &t->params, &t->optim, t->reference.data != NULL ? &t->reference : NULL};
-}
-
-void trainer_restored(struct trainer *t)
-{
-    weights_pack(t->weights, &t->params);
-    if (t->reference.data != NULL)
-        weights_pack(t->reference_weights, &t->reference);
 }
 
 void trainer_reset_optim(struct trainer *t)
@@ -133,7 +128,9 @@ void trainer_drop_reference(struct trainer *t)
 
 int trainer_set_other(struct trainer *t, const struct params *p, struct err *e)
 {
-    int r = copy_params(&t->other, &t->other_weights, p, e);
+    weights_free(t->other_weights);
+    t->other_weights = NULL;
+    int r = weights_view(p, &t->other_weights, e);
     return r != 0 ? err_ctx(e, "weights of another version") : 0;
 }
 
@@ -194,6 +191,12 @@ static void run_task(void *arg, size_t task, unsigned thread)
     }
 }
 
+static void pack(const struct trainer *t, const struct trainer_batch *b, struct packed *ret)
+{
+    struct pack_rule rule = {t->options.rows_max, t->options.shards};
+    pack_batch(b->groups, b->group_count, &rule, ret);
+}
+
 /* Makes room, runs the tasks and reports the error of the first micro-batch that failed. */
 static int run_pass(struct pass *p, struct err *e)
 {
@@ -229,7 +232,7 @@ int trainer_logprob(struct trainer *t, enum trainer_weights which, const struct 
     const struct weights *of[] = {t->weights, t->reference_weights, t->other_weights};
     assert(of[which] != NULL);
     struct pass p = {.t = t, .batch = b, .weights = of[which], .logp = logp};
-    pack_batch(b->groups, b->group_count, t->options.rows_max, &p.packed);
+    pack(t, b, &p.packed);
     int r = run_pass(&p, e);
     pass_done(&p);
     return r;
@@ -269,7 +272,7 @@ int trainer_backward(struct trainer *t, const struct trainer_batch *b,
     const struct trainer_loss *loss, struct loss_parts *ret_parts, float *ret_logp, struct err *e)
 {
     struct pass p = {.t = t, .batch = b, .weights = t->weights, .loss = loss};
-    pack_batch(b->groups, b->group_count, t->options.rows_max, &p.packed);
+    pack(t, b, &p.packed);
     assert(p.packed.tokens > 0);
     CLEANUP_FREE float *own_logp =
         ret_logp == NULL ? mem_array(p.packed.tokens, sizeof(float)) : NULL;
@@ -299,17 +302,24 @@ const float *trainer_gradient(const struct trainer *t)
 int trainer_update(struct trainer *t, const struct recipe_optim *o, double lr,
     struct optim_stats *ret, struct err *e)
 {
-    int r = optim_step(&t->optim, t->ops, o, lr, t->grads[0], &t->params, ret, e);
-    if (r == 0)
-        weights_pack(t->weights, &t->params);
-    return r;
+    struct optim_gradient g = {t->grads[0], o, lr};
+    return optim_step(&t->optim, t->ops, t->pool, &g, &t->params, ret, e);
 }
 
-size_t trainer_bytes(const struct trainer *t)
+struct trainer_memory trainer_memory(const struct trainer *t, const struct trainer_batch *b)
 {
-    size_t blocks = 3 + t->options.shards + (t->reference.data != NULL) + (t->other.data != NULL);
-    size_t bytes = 2 * blocks * t->table->floats * sizeof(float);
-    for (unsigned i = 0; i < t->options.threads; i++)
-        bytes += train_ctx_bytes(t->ctxs[i]);
-    return bytes;
+    size_t blocks = 3 + t->options.shards + (t->reference.data != NULL), most = 0;
+    struct train_options options = train_options(t);
+    struct packed p;
+    pack(t, b, &p);
+    for (size_t i = 0; i < p.slice_count; i++) {
+        const struct pack_slice *s = &p.slices[i];
+        struct micro_batch mb = {.groups = p.groups + s->group, .group_count = s->group_count};
+        size_t bytes = train_bytes(t->table, &options, &mb);
+        most = bytes > most ? bytes : most;
+    }
+    size_t busy = t->options.threads < t->options.shards ? t->options.threads : t->options.shards;
+    busy = busy < p.slice_count ? busy : p.slice_count;
+    packed_done(&p);
+    return (struct trainer_memory){blocks * t->table->floats * sizeof(float), busy * most};
 }

@@ -42,33 +42,53 @@ static float *cut(float *block, size_t *used, size_t floats)
     return p;
 }
 
+/* Arrays of the residual stream, in the order of forward.c's stream(). */
+static size_t acts_streams(const struct acts *a)
+{
+    static const size_t fixed[] = {[ACTS_FORWARD] = 2, [ACTS_RECOMPUTE] = 2, [ACTS_KEEP] = 1};
+    static const size_t of_layer[] = {[ACTS_FORWARD] = 0, [ACTS_RECOMPUTE] = 1, [ACTS_KEEP] = 2};
+    return fixed[a->keep] + of_layer[a->keep] * a->config.layers;
+}
+
 /* Sets the arrays of a for its cap and keep; returns the floats they take. */
 static size_t lay_out(struct acts *a)
 {
     const struct model_config *c = &a->config;
     size_t used = 0, rows = a->cap, wide = rows * c->hidden;
-    size_t halves = a->keep ? 2 * (size_t)c->layers + 1 : 2;
+    bool backward = a->keep != ACTS_FORWARD;
     size_t scratch =
         larger(attention_kind_of(c)->scratch_floats(c), ffn_kind_of(c)->scratch_floats(c));
-    a->x = cut(a->block, &used, halves * wide);
-    a->kept = cut(a->block, &used, (a->keep ? c->layers : 1) * rows * layer_kept_floats(c));
+    a->x = cut(a->block, &used, acts_streams(a) * wide);
+    a->kept =
+        cut(a->block, &used, (a->keep == ACTS_KEEP ? c->layers : 1) * rows * layer_kept_floats(c));
     a->hidden = cut(a->block, &used, wide);
     a->rstd = cut(a->block, &used, rows);
-    a->dx = cut(a->block, &used, a->keep ? wide : 0);
-    a->dhidden = cut(a->block, &used, a->keep ? wide : 0);
+    a->dx = cut(a->block, &used, backward ? wide : 0);
+    a->dhidden = cut(a->block, &used, backward ? wide : 0);
     a->scratch = cut(a->block, &used, rows * scratch);
-    a->page_scratch = cut(a->block, &used, a->keep ? 4 * (size_t)KV_PAGE * (c->head_dim + 16) : 0);
+    a->page_scratch = cut(a->block, &used, backward ? 4 * (size_t)KV_PAGE * (c->head_dim + 16) : 0);
     return used;
 }
 
-int acts_reserve(struct acts *a, size_t rows, bool keep, struct err *e)
+static size_t whole_lines(size_t rows)
 {
-    if (rows <= a->cap && (a->keep || !keep))
+    return (rows + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
+}
+
+size_t acts_floats(const struct model_config *c, enum acts_keep keep, size_t rows)
+{
+    struct acts a = {.config = *c, .keep = keep, .cap = whole_lines(rows)};
+    return lay_out(&a);
+}
+
+int acts_reserve(struct acts *a, size_t rows, enum acts_keep keep, struct err *e)
+{
+    if (rows <= a->cap && keep <= a->keep)
         return 0;
     mem_big_free(a->block);
     a->block = NULL;
-    a->keep = keep || a->keep;
-    a->cap = (larger(rows, a->cap) + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
+    a->keep = keep > a->keep ? keep : a->keep;
+    a->cap = whole_lines(larger(rows, a->cap));
     a->block_floats = lay_out(a);
     a->block = mem_big(a->block_floats, sizeof(float), "activations", e);
     if (!a->block) {

@@ -110,7 +110,7 @@ static void layer_pages(
     for (size_t i = 0; i < n; i++) {
         list[i] = s->pages[i] + layer * kv->layer_floats;
         if (gradients)
-            gradients[i] = kv_gradient(kv, list[i]);
+            gradients[i] = kv_gradient(kv, s->pages[i]);
     }
 }
 
@@ -120,10 +120,14 @@ static struct attention_shape shape_of(const struct dims *d)
         .H = d->H, .J = d->J, .D = d->D, .scale = 1.0f / sqrtf((float)d->D)};
 }
 
-static void attend_span(
-    struct pass *p, const struct span *s, const struct kept_rows *r, float *k, const float *v)
+static void attend_span(struct pass *p, uint32_t layer, const struct span *s,
+    const struct kept_rows *r, float *k, const float *v)
 {
     struct dims d = dims_of(&p->w->table->config);
+    layer_pages(p->kv, layer, s, p->page, NULL);
+    if (s->copied)
+        memcpy(p->page[s->pos0 / KV_PAGE], s->copied + layer * p->kv->layer_floats,
+            p->kv->layer_floats * sizeof(float));
     float *q = r->q + s->row0 * d.q;
     float *own_k = k + s->row0 * d.kv;
     float *lse = p->keep ? r->lse + s->row0 * d.H : NULL;
@@ -145,37 +149,47 @@ static void forward(struct pass *p, const struct layer_weights *l, uint32_t laye
     float *h = p->scratch, *k = h + T * d.C, *v = k + T * d.kv;
 
     op_norm(p->ops, h, p->keep ? r.rstd : NULL, x, &a->norm, T, c->norm_eps);
-    op_linear(p->ops, c->qk_norm ? r.q_raw : r.q, h, &a->q, T);
-    op_linear(p->ops, c->qk_norm ? r.k_raw : k, h, &a->k, T);
-    op_linear(p->ops, v, h, &a->v, T);
+    op_linear(p->ops, p->pack, c->qk_norm ? r.q_raw : r.q, h, &a->q, T);
+    op_linear(p->ops, p->pack, c->qk_norm ? r.k_raw : k, h, &a->k, T);
+    op_linear(p->ops, p->pack, v, h, &a->v, T);
     if (c->qk_norm) {
         op_norm(p->ops, r.q, p->keep ? r.q_rstd : NULL, r.q_raw, &a->q_norm, T * d.H, c->norm_eps);
         op_norm(p->ops, k, p->keep ? r.k_rstd : NULL, r.k_raw, &a->k_norm, T * d.J, c->norm_eps);
     }
-    for (size_t i = 0; i < p->batch->span_count; i++) {
-        layer_pages(p->kv, layer, &p->batch->spans[i], p->page, NULL);
-        attend_span(p, &p->batch->spans[i], &r, k, v);
-    }
-    op_linear(p->ops, y, r.out, &a->o, T);
+    for (size_t i = 0; i < p->batch->span_count; i++)
+        attend_span(p, layer, &p->batch->spans[i], &r, k, v);
+    op_linear(p->ops, p->pack, y, r.out, &a->o, T);
     p->ops->add(y, d.C, x, d.C, T, d.C);
 }
 
 /* ---- backward ---- */
 
-/* dq, dk, dv of the span's rows. Keys and values collect their gradient in the gradient pages, from
- * every later row of every sequence that shares them; the batches are ordered so that all of it is
- * there when it is read back here. */
-static void attend_span_bwd(struct pass *p, const struct span *s, const struct kept_rows *r,
-    const float *dout, float *dq, float *dk, float *dv)
+/* Where the gradients of a layer's heads go; T rows each. */
+struct head_gradients {
+    const float *out;
+    float *q, *k, *v;
+};
+
+/* The gradients of the span's rows. Keys and values collect theirs in the gradient pages, from
+ * every later row of every sequence that shares them; spans are ordered so that all of it is there
+ * when it is read back here. A copy of the page in which a prompt ends is added to the prompt's
+ * own; it also holds gradients of the span's first positions, which land where nobody reads. */
+static void attend_span_bwd(struct pass *p, uint32_t layer, const struct span *s,
+    const struct kept_rows *r, const struct head_gradients *g)
 {
     struct dims d = dims_of(&p->w->table->config);
-    size_t at_q = s->row0 * d.q, at_kv = s->row0 * d.kv;
+    size_t at_q = s->row0 * d.q, at_kv = s->row0 * d.kv, n = p->kv->layer_floats;
+    const float *dout = g->out;
+    float *dq = g->q, *dk = g->k, *dv = g->v;
+    layer_pages(p->kv, layer, s, p->page, p->dpage);
     p->ops->attention_bwd(dq + at_q, d.q, p->dpage, dout + at_q, d.q, r->q + at_q, d.q,
         r->out + at_q, d.q, r->lse + s->row0 * d.H, p->page, s->pos0, s->rows, shape_of(&d),
         p->page_scratch);
     p->ops->kv_get(dk + at_kv, d.kv, dv + at_kv, d.kv, p->dpage, s->pos0, s->rows, d.J, d.D);
     p->ops->rope(dq + at_q, d.q, p->w->rope_cos, p->w->rope_sin, s->pos0, s->rows, d.H, d.D, 1);
     p->ops->rope(dk + at_kv, d.kv, p->w->rope_cos, p->w->rope_sin, s->pos0, s->rows, d.J, d.D, 1);
+    if (s->copied)
+        p->ops->add(kv_gradient(p->kv, s->copied), n, p->dpage[s->pos0 / KV_PAGE], n, 1, n);
 }
 
 /* Replaces *dy, the gradient of the normed heads, by that of the raw ones, written to dx. */
@@ -199,10 +213,12 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
     float *dk = dq + T * d.q, *dv = dk + T * d.kv;
 
     op_linear_bwd(dout, g, dx, r.out, &a->o, T, 0);
-    for (size_t i = 0; i < p->batch->span_count; i++) {
-        layer_pages(p->kv, layer, &p->batch->spans[i], p->page, p->dpage);
-        attend_span_bwd(p, &p->batch->spans[i], &r, dout, dq, dk, dv);
-    }
+    struct head_gradients heads = {dout, dq, dk, dv};
+    kv_clear_gradients(p->kv);
+    for (size_t i = p->batch->prompt_count; i < p->batch->span_count; i++)
+        attend_span_bwd(p, layer, &p->batch->spans[i], &r, &heads);
+    for (size_t i = 0; i < p->batch->prompt_count; i++)
+        attend_span_bwd(p, layer, &p->batch->spans[i], &r, &heads);
     if (c->qk_norm) {
         float *dq_raw = dv + T * d.kv, *dk_raw = dq_raw + T * d.q;
         head_norm_bwd(p, dq_raw, dq, r.q_raw, r.q_rstd, &a->q_norm, T * d.H);

@@ -22,22 +22,23 @@ struct pass {
     const struct kv *kv;
     const struct batch *batch;
     bool keep;                /* the forward fills what only the backward reads */
+    float *pack;              /* what op_linear asks for */
     float *scratch;           /* rows x scratch_floats */
     float *page_scratch;      /* what ops' attention_bwd asks for */
     float **page, **dpage;    /* room for the pages of one sequence */
     struct gradient gradient; /* backward only */
 };
 
-/* Kept rows: arrays of cap rows one after the other, of which this batch's begin at row0. */
+/* Kept rows: arrays of cap rows one after the other. */
 struct kept {
     float *base;
-    size_t cap, row0;
+    size_t cap;
 };
 
 /* The next array, of `width` floats a row; a kind takes its arrays in the same order each time. */
 static inline float *kept_next(struct kept *k, size_t width)
 {
-    float *p = k->base + k->row0 * width;
+    float *p = k->base;
     k->base += k->cap * width;
     return p;
 }
@@ -51,7 +52,7 @@ struct block_kind {
     size_t (*kept_floats)(const struct model_config *c);
     size_t (*scratch_floats)(const struct model_config *c);
 
-    /* y, x: rows x hidden, not aliased. */
+    /* y, x: rows x hidden, not aliased. y NULL: only what the backward reads is wanted, again. */
     void (*forward)(struct pass *p, const struct layer_weights *l, uint32_t layer, struct kept kept,
         float *y, const float *x);
     /* dx holds the gradient of y and becomes the gradient of x. */

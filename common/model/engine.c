@@ -38,7 +38,7 @@ static int worker_init(struct engine *en, struct worker *w, const struct ops *op
     const struct model_config *c = &en->config;
     acts_init(&w->acts, ops, c);
     sampler_init(&w->sampler, ops, c->vocab);
-    int r = acts_reserve(&w->acts, PREFILL_ROWS + en->batch_max, false, e);
+    int r = acts_reserve(&w->acts, PREFILL_ROWS + en->batch_max, ACTS_FORWARD, e);
     if (r < 0)
         return r;
     w->gathered =

@@ -108,7 +108,7 @@ static void run_worker(void *arg, size_t task, unsigned thread)
         .span_count = w->span_count};
     const struct goal *waiting[LOGIT_ROWS];
     size_t n = 0;
-    model_forward(&w->acts, en->weights, &en->kv, &b, 0);
+    model_forward(&w->acts, en->weights, &en->kv, &b);
     for (size_t i = 0; i < b.span_count; i++) {
         const struct goal *goal = &en->goals[w->first_span + i];
         if (goal->group) {

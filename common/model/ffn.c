@@ -35,7 +35,7 @@ static size_t kept_floats(const struct model_config *c)
 
 static size_t scratch_floats(const struct model_config *c)
 {
-    return 2 * (size_t)c->hidden + 4 * (size_t)c->ffn;
+    return 2 * (size_t)c->hidden + 2 * (size_t)c->ffn;
 }
 
 static void forward(struct pass *p, const struct layer_weights *l, uint32_t layer, struct kept kept,
@@ -48,10 +48,12 @@ static void forward(struct pass *p, const struct layer_weights *l, uint32_t laye
     float *h = p->scratch, *act = h + T * C;
 
     op_norm(p->ops, h, p->keep ? r.rstd : NULL, x, &l->ffn.norm, T, c->norm_eps);
-    op_linear(p->ops, r.gate, h, &l->ffn.gate, T);
-    op_linear(p->ops, r.up, h, &l->ffn.up, T);
+    op_linear(p->ops, p->pack, r.gate, h, &l->ffn.gate, T);
+    op_linear(p->ops, p->pack, r.up, h, &l->ffn.up, T);
+    if (!y)
+        return;
     p->ops->swiglu(act, F, r.gate, F, r.up, F, T, F);
-    op_linear(p->ops, y, act, &l->ffn.down, T);
+    op_linear(p->ops, p->pack, y, act, &l->ffn.down, T);
     p->ops->add(y, C, x, C, T, C);
 }
 
@@ -64,7 +66,7 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
     size_t T = p->batch->rows, C = c->hidden, F = c->ffn;
     struct kept_rows r = split_kept(F, kept);
     float *h = p->scratch, *dh = h + T * C, *act = dh + T * C, *dact = act + T * F;
-    float *dgate = dact + T * F, *dup = dgate + T * F;
+    float *dgate = r.gate, *dup = r.up; /* in place: nobody reads gate and up again */
 
     /* Cheaper to compute the product and the normed rows again than to keep them for every layer.
      */

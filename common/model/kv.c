@@ -38,8 +38,13 @@ int kv_need_gradients(struct kv *kv, struct err *e)
     if (kv->gradients)
         return 0;
     kv->gradients =
-        mem_big(kv->total, kv->page_floats * sizeof(float), "gradients of keys and values", e);
+        mem_big(kv->total, kv->layer_floats * sizeof(float), "gradients of keys and values", e);
     return kv->gradients ? 0 : ERR_FAIL;
+}
+
+void kv_clear_gradients(const struct kv *kv)
+{
+    memset(kv->gradients, 0, kv->total * kv->layer_floats * sizeof(float));
 }
 
 void kv_seq_init(struct kv_seq *s, uint32_t pages_cap)
@@ -73,8 +78,6 @@ static float *take_page(struct kv *kv, struct kv_seq *s)
     s->reserved--;
     kv->holders[number] = 1;
     float *page = kv->data + number * kv->page_floats;
-    if (kv->gradients)
-        memset(kv_gradient(kv, page), 0, kv->page_floats * sizeof(float));
     s->pages[s->count++] = page;
     return page;
 }
@@ -88,6 +91,11 @@ void kv_extend(struct kv *kv, struct kv_seq *s, size_t positions)
 static uint32_t number_of(const struct kv *kv, const float *page)
 {
     return (uint32_t)((size_t)(page - kv->data) / kv->page_floats);
+}
+
+float *kv_gradient(const struct kv *kv, const float *page)
+{
+    return kv->gradients + number_of(kv, page) * kv->layer_floats;
 }
 
 void kv_fork(struct kv *kv, struct kv_seq *s, const struct kv_seq *prompt, size_t prompt_len)

@@ -21,7 +21,7 @@
 
 struct kv {
     float *data;      /* owned: total pages */
-    float *gradients; /* owned, the same layout; NULL unless kv_need_gradients was called */
+    float *gradients; /* owned: one layer's part of each page; NULL without kv_need_gradients */
     size_t layer_floats, page_floats;
     size_t total, used;
     size_t reserved;   /* promised to sequences and not yet taken; used + reserved <= total */
@@ -40,8 +40,10 @@ int kv_init(
     struct kv *kv, size_t layers, size_t layer_floats, size_t pages, struct err *e) ERR_WARN_UNUSED;
 void kv_done(struct kv *kv);
 
-/* Gives every page a gradient page, zeroed with it when it is taken. Call it while no page is. */
+/* Gives every page room for the gradient of one layer's part: a backward goes from layer to layer
+ * and clears it before each. */
 int kv_need_gradients(struct kv *kv, struct err *e) ERR_WARN_UNUSED;
+void kv_clear_gradients(const struct kv *kv);
 
 static inline size_t kv_pages_for(size_t positions)
 {
@@ -70,10 +72,7 @@ void kv_fork(struct kv *kv, struct kv_seq *s, const struct kv_seq *prompt, size_
 /* Gives back the pages and what is left of the reservation. */
 void kv_release(struct kv *kv, struct kv_seq *s);
 
-/* The gradient page that mirrors a page. */
-static inline float *kv_gradient(const struct kv *kv, const float *page)
-{
-    return kv->gradients + (page - kv->data);
-}
+/* The gradient of one layer's part of the page. */
+float *kv_gradient(const struct kv *kv, const float *page);
 
 #endif

@@ -92,7 +92,7 @@ static int add_forward(struct hasher *h, const char *isa, struct err *e)
     if (r == 0)
         r = weights_new(table, &w, e);
     if (r == 0)
-        r = train_ctx_new(table, isa, &ctx, e);
+        r = train_ctx_new(table, &(struct train_options){.isa = isa}, &ctx, e);
     if (r == 0) {
         fill(p.data, table->floats, 4, -0.3f, 0.3f);
         weights_pack(w, &p);

@@ -1,8 +1,10 @@
 /* packed.h: what lies inside struct weights, for the model's own files.
  *
- * struct weight is one linear layer: its packed form for the forward, and where its parameters lie
- * in the flat block for the backward. Nobody but op_linear reads the packed form, so that other
- * forms (bf16, int8) can come in here alone.
+ * struct weight is one linear layer: its form for the forward, and where its parameters lie in the
+ * flat block for the backward. Nobody but op_linear reads that form, so that other forms (bf16,
+ * int8) can come in here alone. A set made by weights_new holds packed copies; one made by
+ * weights_view has none and packs a few outputs at a time, as they are needed: with many rows that
+ * costs little, and training saves a copy of every matrix.
  */
 #ifndef COHORT_MODEL_PACKED_H
 #define COHORT_MODEL_PACKED_H
@@ -13,7 +15,8 @@
 #include "common/tensor/ops.h"
 
 struct weight {
-    const float *packed; /* borrowed from struct weights, as all pointers below */
+    const float *packed; /* borrowed from struct weights, as all pointers below; NULL in a view */
+    const float *plain;  /* of a view: N x K as in the parameters */
     const float *bias;   /* NULL: none */
     size_t N, K;
     size_t offset, bias_offset; /* of the parameters in the flat block */
@@ -48,6 +51,7 @@ struct slot {
 
 struct weights {
     const struct param_table *table; /* borrowed */
+    const float *view;               /* parameters that are read in place, or NULL */
     float *block;                    /* owned: all packed and plain copies, then the RoPE tables */
     size_t used;                     /* floats of it */
     struct slot *slots;              /* owned */
@@ -73,12 +77,17 @@ struct gradient {
     float *grads;
 };
 
-/* y = x W^T + b: T x N from T x K. */
-static inline void op_linear(
-    const struct ops *ops, float *y, const float *x, const struct weight *w, size_t T)
-{
-    ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
-}
+/* Room for the outputs that a view packs at once, and how many of them: whole vocabulary blocks
+ * (OPS_VOCAB_BLOCK), so that the head can be taken in the same parts. */
+size_t linear_outputs(size_t K);
+size_t linear_pack_floats(const struct model_config *c);
+
+/* y = x W^T + b: T x N from T x K. pack: linear_pack_floats of them, for a view; else not read. */
+void op_linear(
+    const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T);
+
+/* Outputs n0 .. n0 + n - 1 of a weight as a weight of their own; n0 a multiple of OPS_PANEL. */
+struct weight weight_part(const struct weight *w, size_t n0, size_t n);
 
 /* dx = dy W, or dx += dy W; the gradients of W and b are added. */
 static inline void op_linear_bwd(float *dx, const struct gradient *g, const float *dy,

@@ -13,6 +13,7 @@
 #ifndef COHORT_MODEL_TRAIN_H
 #define COHORT_MODEL_TRAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,13 +42,20 @@ struct micro_batch {
     uint32_t vocab;    /* allowed ids are below it */
 };
 
-size_t micro_batch_rows(const struct micro_batch
-        *b); /* forward rows: prompts once + completion tokens but the last of each */
-size_t micro_batch_tokens(
-    const struct micro_batch *b); /* completion tokens: length of logp and entropy */
+/* Forward rows: a prompt once, and completion tokens but the last of each. */
+size_t train_group_rows(const struct train_group *g);
+size_t micro_batch_rows(const struct micro_batch *b);
+/* Completion tokens: length of logp and entropy. */
+size_t micro_batch_tokens(const struct micro_batch *b);
 
-int train_ctx_new(const struct param_table *t, const char *isa, struct train_ctx **ret,
-    struct err *e) ERR_WARN_UNUSED;
+struct train_options {
+    const char *isa;
+    bool recompute; /* keep one layer's activations and compute each again in the backward: a
+                       fraction of the memory for a third more time, the same bits */
+};
+
+int train_ctx_new(const struct param_table *t, const struct train_options *o,
+    struct train_ctx **ret, struct err *e) ERR_WARN_UNUSED;
 void train_ctx_free(struct train_ctx *c);
 
 /* logp, entropy: micro_batch_tokens(b) each, groups in order, completions in order, tokens in
@@ -62,6 +70,9 @@ int train_backward(struct train_ctx *c, const struct weights *w, const struct pa
     const struct micro_batch *b, const float *dlogp, const float *dentropy, float *grads,
     struct err *e) ERR_WARN_UNUSED;
 
-size_t train_ctx_bytes(const struct train_ctx *c);
+size_t train_ctx_bytes(const struct train_ctx *c); /* held now */
+/* What a context holds after forward and backward of a micro-batch of these lengths. */
+size_t train_bytes(
+    const struct param_table *t, const struct train_options *o, const struct micro_batch *b);
 
 #endif

@@ -33,8 +33,11 @@ static const struct param *find(
     return param_find(w->table, full);
 }
 
-static float *add_slot(struct weights *w, const struct param *p, size_t N, size_t K)
+/* A place for a copy of p that weights_pack fills, or, in a view, p itself. */
+static const float *add_slot(struct weights *w, const struct param *p, size_t N, size_t K)
 {
+    if (w->view)
+        return w->view + p->offset;
     float *dest = room(w, K > 0 ? ops_packed_floats(N, K) : N);
     w->slots = mem_grow(w->slots, w->slot_count + 1, sizeof(*w->slots));
     w->slots[w->slot_count++] = (struct slot){.dest = dest, .offset = p->offset, .N = N, .K = K};
@@ -50,7 +53,7 @@ void weights_bind_linear(
     ret->N = p->shape[0];
     ret->K = p->shape[1];
     ret->offset = p->offset;
-    ret->packed = add_slot(w, p, ret->N, ret->K);
+    *(w->view ? &ret->plain : &ret->packed) = add_slot(w, p, ret->N, ret->K);
     if (bias) {
         ret->bias_offset = bias->offset;
         ret->bias = add_slot(w, bias, ret->N, 0);
@@ -68,12 +71,15 @@ void weights_bind_norm(
     ret->g = add_slot(w, p, p->count, 0);
 }
 
-/* Room for everything: each matrix packed, each vector plain, and the embedding both ways. */
-static size_t block_floats(const struct param_table *t)
+/* Room for everything: each matrix packed, each vector plain, and the embedding both ways; a view
+ * needs the RoPE tables only. */
+static size_t block_floats(const struct param_table *t, bool view)
 {
     const struct model_config *c = &t->config;
-    size_t n =
-        aligned((size_t)c->vocab * c->hidden) + 2 * aligned((size_t)c->context * c->head_dim / 2);
+    size_t n = 2 * aligned((size_t)c->context * c->head_dim / 2);
+    if (view)
+        return n;
+    n += aligned((size_t)c->vocab * c->hidden);
     for (size_t i = 0; i < t->param_count; i++) {
         const struct param *p = &t->params[i];
         n += aligned(p->rank == 2 ? ops_packed_floats(p->shape[0], p->shape[1]) : p->count);
@@ -103,15 +109,16 @@ static void bind(struct weights *w)
     w->rope_sin = room(w, (size_t)c->context * c->head_dim / 2);
 }
 
-int weights_new(const struct param_table *t, struct weights **ret, struct err *e)
+static int make(const struct param_table *t, const float *view, struct weights **ret, struct err *e)
 {
     const struct model_config *c = &t->config;
-    size_t floats = block_floats(t);
+    size_t floats = block_floats(t, view != NULL);
     float *block = mem_big(floats, sizeof(float), "packed weights", e);
     if (!block)
         return ERR_FAIL;
     struct weights *w = mem_alloc(sizeof(*w));
     w->table = t;
+    w->view = view;
     w->block = block;
     w->layers = mem_array(c->layers, sizeof(*w->layers));
     bind(w);
@@ -119,6 +126,16 @@ int weights_new(const struct param_table *t, struct weights **ret, struct err *e
     ops_rope_table(w->rope_cos, w->rope_sin, c->context, c->head_dim, c->rope_theta);
     *ret = w;
     return 0;
+}
+
+int weights_new(const struct param_table *t, struct weights **ret, struct err *e)
+{
+    return make(t, NULL, ret, e);
+}
+
+int weights_view(const struct params *p, struct weights **ret, struct err *e)
+{
+    return make(p->table, p->data, ret, e);
 }
 
 void weights_free(struct weights *w)
@@ -133,6 +150,7 @@ void weights_free(struct weights *w)
 
 void weights_pack(struct weights *w, const struct params *p)
 {
+    assert(!w->view);
     for (size_t i = 0; i < w->slot_count; i++) {
         const struct slot *s = &w->slots[i];
         if (s->K > 0)

@@ -1,8 +1,8 @@
-/* weights.h: the packed weights of one version, the only owner of packed forms (DESIGN 8.2, seam
- * 3).
+/* weights.h: the weights of one version, the only owner of packed forms (DESIGN 8.2, seam 3).
  *
- * Made once per version from the parameters, then read-only: any number of engines and training
- * contexts share one set, from any thread.
+ * Packed once per version from the parameters, then read-only: any number of engines and training
+ * contexts share one set, from any thread. A view has no copy: it reads the parameters where they
+ * are, as they are at that moment, with the same bits.
  */
 #ifndef COHORT_MODEL_WEIGHTS_H
 #define COHORT_MODEL_WEIGHTS_H
@@ -13,7 +13,10 @@
 struct weights;
 
 int weights_new(const struct param_table *t, struct weights **ret, struct err *e) ERR_WARN_UNUSED;
+/* p is borrowed and outlives the view. */
+int weights_view(const struct params *p, struct weights **ret, struct err *e) ERR_WARN_UNUSED;
 void weights_free(struct weights *w);
-void weights_pack(struct weights *w, const struct params *p); /* copies what it needs of p */
+void weights_pack(struct weights *w, const struct params *p); /* copies what it needs of p; not
+                                                                 for a view */
 
 #endif

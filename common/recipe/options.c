@@ -49,6 +49,8 @@ const struct config_option recipe_options[] = {
         "gradient accumulators; at least as many as threads are useful"),
     INT("learner", "micro-batch-tokens", IDENTITY, "2048", 1, 16777216,
         "forward rows of one micro-batch, about"),
+    BOOL("learner", "recompute", LIVE, "no",
+        "compute activations again in the backward: a fraction of the memory, the same bits"),
     INT("learner", "checkpoint-every", LIVE, "50", 1, 1000000, "updates between checkpoints"),
     INT("learner", "keep-checkpoints", LIVE, "2", 1, 1000, "checkpoints kept"),
     INT("learner", "lease-ms", LIVE, "60000", 1000, 86400000,

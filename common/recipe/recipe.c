@@ -321,6 +321,7 @@ static void make_live(const struct config *c, struct recipe *r)
     r->learner_threads = (unsigned)config_int(c, "learner", "threads");
     r->learner_shards = (unsigned)config_int(c, "learner", "shards");
     r->micro_batch_tokens = (uint32_t)config_int(c, "learner", "micro-batch-tokens");
+    r->recompute = config_bool(c, "learner", "recompute");
     r->checkpoint_every = (uint32_t)config_int(c, "learner", "checkpoint-every");
     r->keep_checkpoints = (uint32_t)config_int(c, "learner", "keep-checkpoints");
     r->lease_ms = (uint32_t)config_int(c, "learner", "lease-ms");

@@ -120,8 +120,9 @@ struct recipe {
     size_t stage_count;
 
     /* live options */
-    unsigned learner_threads, learner_shards;    /* shards are identity */
-    uint32_t micro_batch_tokens;                 /* identity */
+    unsigned learner_threads, learner_shards; /* shards are identity */
+    uint32_t micro_batch_tokens;              /* identity */
+    bool recompute;
     uint32_t checkpoint_every, keep_checkpoints; /* updates; count */
     uint32_t lease_ms;
     const char *isa;

@@ -34,6 +34,8 @@ OPS_DECLARE(kv_get);
 OPS_DECLARE(attention);
 OPS_DECLARE(attention_bwd);
 OPS_DECLARE(logprob);
+OPS_DECLARE(logprob_add);
+OPS_DECLARE(logprob_end);
 OPS_DECLARE(logprob_bwd);
 OPS_DECLARE(sample);
 OPS_DECLARE(vexp);

@@ -5,19 +5,13 @@
  */
 #include "common/tensor/kernels.h"
 
-enum { VOCAB_BLOCK = 256 };
+enum { VOCAB_BLOCK = OPS_VOCAB_BLOCK };
 
 /* exp of anything below is 0; keeps -inf out of products with that 0. */
 #define LOG_ZERO -128.0f
 
-struct softmax_sums {
-    float max; /* of z/T so far */
-    float sum; /* of exp(z/T - max) */
-    float dot; /* of exp(z/T - max) (z/T - max) */
-};
-
 /* The sums of one block, n <= VOCAB_BLOCK ids. */
-VINLINE struct softmax_sums block_sums(const float *z, size_t n, v16 inv_T)
+VINLINE struct logprob_sums block_sums(const float *z, size_t n, v16 inv_T)
 {
     const v16 low = v16_set1(-INFINITY);
     v16 top = low;
@@ -25,7 +19,7 @@ VINLINE struct softmax_sums block_sums(const float *z, size_t n, v16 inv_T)
         v16 t = v16_mul(v16_load_first(z + i, n - i), inv_T);
         top = v16_max(n - i < 16 ? v16_select(m16_first(n - i), t, low) : t, top);
     }
-    struct softmax_sums s = {.max = v16_reduce_max(top)};
+    struct logprob_sums s = {.max = v16_reduce_max(top)};
     v16 base = v16_set1(s.max == -INFINITY ? 0.0f : s.max); /* a block of -inf alone has sum 0 */
     v16 sum = v16_zero(), dot = v16_zero();
     for (size_t i = 0; i < n; i += 16) {
@@ -43,41 +37,56 @@ VINLINE struct softmax_sums block_sums(const float *z, size_t n, v16 inv_T)
 }
 
 /* The sums of a relative to a larger maximum: each term shrinks by exp(a.max - max). */
-VINLINE struct softmax_sums sums_rebase(struct softmax_sums a, float max)
+VINLINE struct logprob_sums sums_rebase(struct logprob_sums a, float max)
 {
     if (a.sum == 0.0f)
-        return (struct softmax_sums){max, 0.0f, 0.0f};
+        return (struct logprob_sums){max, 0.0f, 0.0f};
     float shift = a.max - max;
     float factor = vmath_exp1(shift);
     if (shift < LOG_ZERO)
         shift = LOG_ZERO;
     float dot = fmaf(a.sum, shift, a.dot) * factor;
-    return (struct softmax_sums){max, a.sum * factor, dot};
+    return (struct logprob_sums){max, a.sum * factor, dot};
+}
+
+void OPS_FN(logprob_add)(struct logprob_sums *s, const float *z, size_t n, float inv_T, int first)
+{
+    v16 scale = v16_set1(inv_T);
+    for (size_t i = 0; i < n; i += VOCAB_BLOCK) {
+        struct logprob_sums b = block_sums(z + i, n - i < VOCAB_BLOCK ? n - i : VOCAB_BLOCK, scale);
+        if (first && i == 0) {
+            *s = b;
+            continue;
+        }
+        float max = b.max > s->max ? b.max : s->max;
+        *s = sums_rebase(*s, max);
+        b = sums_rebase(b, max);
+        s->sum += b.sum;
+        s->dot += b.dot;
+    }
+}
+
+void OPS_FN(logprob_end)(float *logp, float *lse, float *entropy, const struct logprob_sums *s,
+    float chosen, float inv_T)
+{
+    float log_sum = vmath_log1(s->sum);
+    float total = s->max + log_sum;
+    float l = chosen * inv_T - total;
+    *lse = total;
+    *logp = l > 0.0f ? 0.0f : l;
+    if (entropy)
+        *entropy = log_sum - s->dot / s->sum;
 }
 
 void OPS_FN(logprob)(
     float *logp, float *lse, float *entropy, const float *z, size_t V, uint32_t id, float inv_T)
 {
-    v16 scale = v16_set1(inv_T);
-    struct softmax_sums all = block_sums(z, V < VOCAB_BLOCK ? V : VOCAB_BLOCK, scale);
-    for (size_t i = VOCAB_BLOCK; i < V; i += VOCAB_BLOCK) {
-        struct softmax_sums b = block_sums(z + i, V - i < VOCAB_BLOCK ? V - i : VOCAB_BLOCK, scale);
-        float max = b.max > all.max ? b.max : all.max;
-        all = sums_rebase(all, max);
-        b = sums_rebase(b, max);
-        all.sum += b.sum;
-        all.dot += b.dot;
-    }
-    float log_sum = vmath_log1(all.sum);
-    float total = all.max + log_sum;
-    float l = z[id] * inv_T - total;
-    *lse = total;
-    *logp = l > 0.0f ? 0.0f : l;
-    if (entropy)
-        *entropy = log_sum - all.dot / all.sum;
+    struct logprob_sums s;
+    OPS_FN(logprob_add)(&s, z, V, inv_T, 1);
+    OPS_FN(logprob_end)(logp, lse, entropy, &s, z[id], inv_T);
 }
 
-void OPS_FN(logprob_bwd)(float *dz, const float *z, size_t V, uint32_t id, float inv_T, float lse,
+void OPS_FN(logprob_bwd)(float *dz, const float *z, size_t V, ptrdiff_t id, float inv_T, float lse,
     float entropy, float dlogp, float dentropy)
 {
     const v16 g = v16_set1(dlogp * inv_T), ge = v16_set1(dentropy * inv_T);
@@ -86,7 +95,7 @@ void OPS_FN(logprob_bwd)(float *dz, const float *z, size_t V, uint32_t id, float
         v16 log_p = v16_sub(t, v16_set1(lse));
         v16 p = v16_exp(log_p);
         log_p = v16_max(log_p, v16_set1(LOG_ZERO));
-        v16 chosen = v16_onehot((ptrdiff_t)id - (ptrdiff_t)i);
+        v16 chosen = v16_onehot(id - (ptrdiff_t)i);
         v16 d = v16_mul(g, v16_sub(chosen, p));
         d = v16_fnma(ge, v16_mul(p, v16_add(log_p, v16_set1(entropy))), d);
         v16_store_first(dz + i, V - i, d);

@@ -23,6 +23,7 @@ enum {
     OPS_INT8_BLOCK = 128, /* numbers of eight bits that share a scale */
     OPS_K_BLOCK = 256, /* one FMA chain per output and block of k; block sums are added in order */
     KV_PAGE = 64,      /* positions of a page */
+    OPS_VOCAB_BLOCK = 256, /* ids whose probabilities are summed before others are added */
 };
 
 /* Packed weights of y = x W^T: panels of OPS_PANEL outputs, k-major, zero-padded: element (n, k)
@@ -47,6 +48,12 @@ static inline size_t kv_page_floats(uint32_t J, uint32_t D)
 {
     return 2 * (size_t)J * D * KV_PAGE;
 }
+
+/* Of the ids seen so far: the largest z/T, the sum of exp(z/T - max) and of the same times
+ * (z/T - max). */
+struct logprob_sums {
+    float max, sum, dot;
+};
 
 struct ops {
     const char *name; /* "avx512vnni", "avx512", "avx2", "portable" */
@@ -110,9 +117,14 @@ struct ops {
      */
     void (*logprob)(float *logp, float *lse, float *entropy, const float *z, size_t V, uint32_t id,
         float inv_T);
-    /* dz[v] = (dlogp inv_T) ([v = id] - p_v) - dentropy inv_T p_v (log p_v + H); overwrites dz[V].
-     */
-    void (*logprob_bwd)(float *dz, const float *z, size_t V, uint32_t id, float inv_T, float lse,
+    /* The same in parts: logprob_add for runs of ids in order, each but the last a multiple of
+     * OPS_VOCAB_BLOCK long, then logprob_end with the logit of the chosen id. The same bits. */
+    void (*logprob_add)(struct logprob_sums *s, const float *z, size_t n, float inv_T, int first);
+    void (*logprob_end)(float *logp, float *lse, float *entropy, const struct logprob_sums *s,
+        float chosen, float inv_T);
+    /* dz[v] = (dlogp inv_T) ([v = id] - p_v) - dentropy inv_T p_v (log p_v + H); overwrites dz[V],
+     * which may be z. Ids count from z, so that a run of ids may be given whose id lies outside. */
+    void (*logprob_bwd)(float *dz, const float *z, size_t V, ptrdiff_t id, float inv_T, float lse,
         float entropy, float dlogp, float dentropy);
     /* The token at which the cumulative probability of softmax(z/T) over ids 0..V-1 first exceeds
      * u, in id order. inv_T <= 0: the arg max, lowest id of equal ones. */

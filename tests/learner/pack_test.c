@@ -72,9 +72,9 @@ static void check_covers(const struct batch *b, const struct packed *p)
 static size_t rows_of(const struct packed *p, size_t slice)
 {
     const struct pack_slice *s = &p->slices[slice];
-    size_t rows = s->token_count;
+    size_t rows = 0;
     for (size_t i = 0; i < s->group_count; i++)
-        rows += p->groups[s->group + i].prompt_len;
+        rows += train_group_rows(&p->groups[s->group + i]);
     return rows;
 }
 
@@ -86,7 +86,7 @@ static void slices_cover_the_batch(void **state)
         batch_random(&b, seed);
         for (size_t rows_max = 1; rows_max < 3000; rows_max = rows_max * 3 + 1) {
             struct packed p;
-            pack_batch(b.groups, GROUPS, rows_max, &p);
+            pack_batch(b.groups, GROUPS, &(struct pack_rule){rows_max, 1 + seed % 4}, &p);
             check_covers(&b, &p);
             for (size_t s = 0; s < p.slice_count; s++) {
                 if (rows_of(&p, s) > rows_max) /* only a single completion may be over */
@@ -97,24 +97,70 @@ static void slices_cover_the_batch(void **state)
     }
 }
 
+static void pack_three(uint32_t rows_max, uint32_t shards, struct packed *ret)
+{
+    static const uint32_t ids[64];
+    static const struct train_completion c[4] = {{ids, 11}, {ids, 11}, {ids, 11}, {ids, 11}};
+    static const struct train_group g[3] = {{ids, 10, c, 4}, {ids, 10, c, 4}, {ids, 10, c, 4}};
+    pack_batch(g, 3, &(struct pack_rule){rows_max, shards}, ret); /* 50 rows each */
+}
+
 static void a_group_that_fits_is_never_cut(void **state)
 {
     (void)state;
-    static const uint32_t ids[64];
-    struct train_completion c[4] = {{ids, 10}, {ids, 10}, {ids, 10}, {ids, 10}};
-    struct train_group g[3] = {{ids, 10, c, 4}, {ids, 10, c, 4}, {ids, 10, c, 4}};
     struct packed p;
-    pack_batch(g, 3, 99, &p); /* 50 rows each: one per slice */
+    pack_three(99, 1, &p);
     assert_int_equal(p.slice_count, 3);
     packed_done(&p);
-    pack_batch(g, 3, 100, &p);
+    pack_three(100, 1, &p);
     assert_int_equal(p.slice_count, 2);
-    assert_int_equal(p.slices[0].group_count, 2);
+    assert_int_equal(p.slices[0].group_count, 1); /* 1.5 each: what is left goes to the last */
+    assert_int_equal(p.slices[1].group_count, 2);
     packed_done(&p);
-    pack_batch(g, 3, 49, &p); /* one row too many: 3 + 1 completions, the prompt again */
+    pack_three(49, 1, &p); /* one row too many: 3 + 1 completions, the prompt again */
     assert_int_equal(p.group_count, 6);
     assert_int_equal(p.groups[0].n, 3);
     assert_int_equal(p.groups[1].n, 1);
+    packed_done(&p);
+}
+
+/* Room for all in one: every accumulator gets a share all the same, and no more are made. */
+static void shards_share_the_rows(void **state)
+{
+    (void)state;
+    struct packed p;
+    pack_three(1000, 1, &p);
+    assert_int_equal(p.slice_count, 1);
+    packed_done(&p);
+    pack_three(1000, 3, &p);
+    assert_int_equal(p.slice_count, 3);
+    packed_done(&p);
+    pack_three(1000, 2, &p);
+    assert_int_equal(p.slice_count, 2);
+    packed_done(&p);
+    pack_three(1000, 64, &p); /* more shards than groups */
+    assert_int_equal(p.slice_count, 3);
+    packed_done(&p);
+}
+
+/* Sixteen sequences of 256 rows in micro-batches of 2,048: eight and eight. */
+static void equal_groups_make_equal_slices(void **state)
+{
+    (void)state;
+    static const uint32_t ids[257];
+    static const struct train_completion c = {ids, 256};
+    struct train_group g[16];
+    struct packed p;
+    for (size_t i = 0; i < ARRAY_LEN(g); i++)
+        g[i] = (struct train_group){ids, 1, &c, 1};
+    pack_batch(g, ARRAY_LEN(g), &(struct pack_rule){2048, 2}, &p);
+    assert_int_equal(p.slice_count, 2);
+    assert_int_equal(p.slices[0].group_count, 8);
+    packed_done(&p);
+    pack_batch(g, ARRAY_LEN(g), &(struct pack_rule){1500, 2}, &p); /* 3 asked for, 4 made */
+    assert_int_equal(p.slice_count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(p.slices[i].group_count, 4);
     packed_done(&p);
 }
 
@@ -124,10 +170,10 @@ static void empty_batches(void **state)
     static const uint32_t ids[1];
     struct train_group g = {ids, 1, NULL, 0};
     struct packed p;
-    pack_batch(&g, 1, 8, &p);
+    pack_batch(&g, 1, &(struct pack_rule){8, 2}, &p);
     assert_int_equal(p.slice_count, 0);
     packed_done(&p);
-    pack_batch(NULL, 0, 8, &p);
+    pack_batch(NULL, 0, &(struct pack_rule){8, 2}, &p);
     assert_int_equal(p.slice_count, 0);
     packed_done(&p);
 }
@@ -137,6 +183,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_cover_the_batch),
         cmocka_unit_test(a_group_that_fits_is_never_cut),
+        cmocka_unit_test(shards_share_the_rows),
+        cmocka_unit_test(equal_groups_make_equal_slices),
         cmocka_unit_test(empty_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

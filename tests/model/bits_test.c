@@ -143,7 +143,8 @@ static void compare_all(struct trial *t, struct rng *r)
     size_t n;
     const char *const *names = isas(&n);
     struct train_ctx *ctx;
-    assert_ok(train_ctx_new(t->model->table, names[pick(r, 0, (uint32_t)n - 1)], &ctx, &err));
+    assert_ok(train_ctx_new(t->model->table,
+        &(struct train_options){.isa = names[pick(r, 0, (uint32_t)n - 1)]}, &ctx, &err));
     /* Whole groups, some at a time. */
     for (size_t g = 0, count; g < t->count; g += count) {
         count = pick(r, 1, (uint32_t)(t->count - g));

@@ -76,7 +76,7 @@ static void check_logits(const struct model *m, const json_t *one)
     float z[64];
     assert_ok(ops_select("auto", &ops, &err));
     acts_init(&acts, ops, &m->config);
-    assert_ok(acts_reserve(&acts, n, false, &err));
+    assert_ok(acts_reserve(&acts, n, ACTS_FORWARD, &err));
     assert_ok(kv_init(&kv, m->config.layers, kv_page_floats(m->config.kv_heads, m->config.head_dim),
         kv_pages_for(n), &err));
     kv_seq_init(&seq, (uint32_t)kv_pages_for(n));
@@ -84,7 +84,7 @@ static void check_logits(const struct model *m, const json_t *one)
     kv_extend(&kv, &seq, n);
     struct span span = {.rows = n, .pages = seq.pages};
     struct batch batch = {.tokens = ids, .spans = &span, .rows = n, .span_count = 1};
-    model_forward(&acts, m->weights, &kv, &batch, 0);
+    model_forward(&acts, m->weights, &kv, &batch);
     model_logits(&acts, m->weights, z, acts.hidden + (n - 1) * C, 1);
     assert_list("logits", json_object_get(one, "logits"), z, 1e-5);
     kv_release(&kv, &seq);
@@ -132,7 +132,7 @@ static void check_case(const json_t *one)
         (uint32_t)json_integer_value(json_object_get(one, "allowed"))};
     float *grads = mem_array(m.table->floats, sizeof(float));
     check_logits(&m, one);
-    assert_ok(train_ctx_new(m.table, "auto", &ctx, &err));
+    assert_ok(train_ctx_new(m.table, &(struct train_options){.isa = "auto"}, &ctx, &err));
     assert_ok(train_forward(ctx, m.weights, &b, 1, logp, entropy, &err));
     assert_list("logp", json_object_get(one, "logp"), logp, 1e-5);
     assert_list("entropy", json_object_get(one, "entropy"), entropy, 1e-5);

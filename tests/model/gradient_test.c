@@ -115,7 +115,7 @@ static void check_family(const char *type, bool tied)
     oracle_init(&o, &p.model.params);
     float *logp = mem_array(2 * p.tokens, sizeof(float));
     float *grads = mem_array(p.model.table->floats, sizeof(float));
-    assert_ok(train_ctx_new(p.model.table, "auto", &ctx, &err));
+    assert_ok(train_ctx_new(p.model.table, &(struct train_options){.isa = "auto"}, &ctx, &err));
     assert_ok(train_forward(ctx, p.model.weights, &p.batch, 1, logp, logp + p.tokens, &err));
     check_values(&p, &o, logp, logp + p.tokens);
     assert_ok(train_backward(

@@ -161,7 +161,7 @@ static void random_life(void **state)
     kv_done(&kv);
 }
 
-static void gradients_mirror_and_clear(void **state)
+static void gradients_of_a_layer_clear(void **state)
 {
     (void)state;
     struct err err;
@@ -175,9 +175,10 @@ static void gradients_mirror_and_clear(void **state)
         assert_true(kv_reserve(&kv, &s, 2));
         kv_extend(&kv, &s, 128);
         assert_true(kv_gradient(&kv, s.pages[0]) != kv_gradient(&kv, s.pages[1]));
-        for (size_t k = 0; k < PAGE_FLOATS; k++)
+        kv_clear_gradients(&kv);
+        for (size_t k = 0; k < kv.layer_floats; k++)
             assert_true(kv_gradient(&kv, s.pages[1])[k] == 0);
-        kv_gradient(&kv, s.pages[1])[PAGE_FLOATS - 1] = 1;
+        kv_gradient(&kv, s.pages[1])[kv.layer_floats - 1] = 1;
         kv_release(&kv, &s);
     }
     kv_seq_done(&s);
@@ -191,7 +192,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(taken_pages_are_zero),
         cmocka_unit_test(fork_shares_full_pages),
         cmocka_unit_test(random_life),
-        cmocka_unit_test(gradients_mirror_and_clear),
+        cmocka_unit_test(gradients_of_a_layer_clear),
     };
     fixture_start(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static struct train_ctx *make_ctx(const struct model *m)
 {
     struct err err;
     struct train_ctx *ctx;
-    assert_ok(train_ctx_new(m->table, "auto", &ctx, &err));
+    assert_ok(train_ctx_new(m->table, &(struct train_options){.isa = "auto"}, &ctx, &err));
     return ctx;
 }
 
@@ -161,6 +161,50 @@ static void cut_of_micro_batches(void **state)
         assert_memory_equal(logp, logp + n, n * sizeof(float));
         assert_near(m.table, grads, sum, 5e-5);
         train_ctx_free(ctx);
+        free(dlogp);
+        free(logp);
+        free(grads);
+        groups_done(&g);
+        model_done(&m);
+    }
+}
+
+/* Weights read in place, and activations computed again, give the same bits as packed weights and
+ * kept activations; and the memory that was promised. */
+static void views_and_recomputation_change_no_bit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct err err;
+        struct rng r = fixture_rng(60 + i);
+        struct model m;
+        struct groups g;
+        struct weights *view;
+        make_model(&m, types[i], &r);
+        assert_ok(weights_view(&m.params, &view, &err));
+        groups_init(&g, 4);
+        for (size_t k = 0; k < g.count; k++)
+            groups_random(
+                &g, k, &r, pick(&r, 1, 130), pick(&r, 1, 4), pick(&r, 1, 30), m.config.vocab);
+        struct micro_batch b = {g.groups, g.count, 1, m.config.vocab};
+        size_t n = micro_batch_tokens(&b), floats = m.table->floats, bytes[3];
+        float *dlogp = random_weights(&r, n), *logp = mem_array(3 * n, sizeof(float));
+        float *grads = mem_array(3 * floats, sizeof(float));
+        for (size_t k = 0; k < 3; k++) {
+            const struct weights *w = k == 0 ? m.weights : view;
+            struct train_options o = {.isa = "auto", .recompute = k == 2};
+            struct train_ctx *ctx;
+            assert_ok(train_ctx_new(m.table, &o, &ctx, &err));
+            assert_ok(train_forward(ctx, w, &b, 1, logp + k * n, NULL, &err));
+            assert_ok(train_backward(ctx, w, &m.params, &b, dlogp, NULL, grads + k * floats, &err));
+            bytes[k] = train_bytes(m.table, &o, &b);
+            assert_int_equal(bytes[k], train_ctx_bytes(ctx));
+            train_ctx_free(ctx);
+            assert_memory_equal(logp, logp + k * n, n * sizeof(float));
+            assert_memory_equal(grads, grads + k * floats, floats * sizeof(float));
+        }
+        assert_true(bytes[2] < bytes[1]);
+        weights_free(view);
         free(dlogp);
         free(logp);
         free(grads);
@@ -327,7 +371,8 @@ static void refused(void **state)
     refuse(ctx, &m, (struct micro_batch){&poisoned, 1, 1, V}, "not finite");
     train_ctx_free(ctx);
     train_ctx_free(NULL);
-    assert_int_equal(train_ctx_new(m.table, "sse9", &ctx, &err), ERR_CONFIG);
+    assert_int_equal(
+        train_ctx_new(m.table, &(struct train_options){.isa = "sse9"}, &ctx, &err), ERR_CONFIG);
     groups_done(&g);
     model_done(&m);
 }
@@ -370,6 +415,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared_prompt_against_unshared),
         cmocka_unit_test(cut_of_micro_batches),
+        cmocka_unit_test(views_and_recomputation_change_no_bit),
         cmocka_unit_test(gradient_is_deterministic),
         cmocka_unit_test(identical_completions_cancel),
         cmocka_unit_test(short_completions),

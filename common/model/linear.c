@@ -1,0 +1,53 @@
+/* linear.c: y = x W^T over a weight in whatever form it has. See packed.h. */
+#include "common/model/packed.h"
+
+enum {
+    PACK_FLOATS = 1 << 18, /* about what a view packs at once: it stays in the second-level cache */
+};
+
+size_t linear_outputs(size_t K)
+{
+    size_t blocks = PACK_FLOATS / K / OPS_VOCAB_BLOCK;
+    return (blocks > 0 ? blocks : 1) * OPS_VOCAB_BLOCK;
+}
+
+size_t linear_pack_floats(const struct model_config *c)
+{
+    const size_t inputs[] = {c->hidden, (size_t)c->heads * c->head_dim, c->ffn};
+    size_t most = 0;
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+        size_t floats = ops_packed_floats(linear_outputs(inputs[i]), inputs[i]);
+        most = floats > most ? floats : most;
+    }
+    return most;
+}
+
+struct weight weight_part(const struct weight *w, size_t n0, size_t n)
+{
+    struct weight part = *w;
+    part.N = n;
+    part.offset += n0 * w->K;
+    part.bias_offset += n0;
+    if (w->packed)
+        part.packed += n0 * w->K;
+    if (w->plain)
+        part.plain += n0 * w->K;
+    if (w->bias)
+        part.bias += n0;
+    return part;
+}
+
+void op_linear(
+    const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T)
+{
+    if (w->packed) {
+        ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        return;
+    }
+    size_t most = linear_outputs(w->K);
+    for (size_t n0 = 0; n0 < w->N; n0 += most) {
+        size_t n = w->N - n0 < most ? w->N - n0 : most;
+        ops_pack(pack, w->plain + n0 * w->K, n, w->K);
+        ops->gemm(y + n0, w->N, x, w->K, pack, w->bias ? w->bias + n0 : NULL, T, n, w->K);
+    }
+}
