@@ -46,6 +46,7 @@ static int take_sampled(struct rundb_query *q, struct stored_group *g, struct er
     g->place = (struct stored_place){.segment = (uint32_t)rundb_int(q, 17),
         .offset = (uint64_t)rundb_int(q, 18),
         .length = (uint64_t)rundb_int(q, 19)};
+    g->pruned = rundb_is_null(q, 17);
     if (stored_hash(q, 15, "hash of the weights", &g->weights, e) < 0)
         return e->code;
     return stored_hash(q, 16, "numerics id", &g->numerics_id, e);
@@ -153,6 +154,11 @@ int stored_group_samples(const struct stored_run *r, struct stored_group *g, str
 {
     if (!g->sampled)
         return err_set(e, ERR_DATA, "group %llu is not sampled yet", (unsigned long long)g->id);
+    if (g->pruned)
+        return err_set(e, ERR_DATA,
+            "group %llu: its token ids and log-probs are not kept any more ([learner] keep-samples "
+            "= needed)",
+            (unsigned long long)g->id);
     CLEANUP_FREE char *path = mem_printf("%s/samples/%06u.seg", rundb_dir(r->db), g->place.segment);
     CLEANUP_BUF struct buf record = {0};
     g->completions = arena_alloc(g->arena, g->n * sizeof(*g->completions));

@@ -17,7 +17,7 @@ struct stored_place {
 struct stored_group {
     uint64_t id, task, ordinal, version;
     enum purpose purpose;
-    bool greedy, sampled, scored;
+    bool greedy, sampled, scored, pruned; /* pruned: place is no more */
     uint32_t stage, step, slot, n, max_tokens;
     float temperature;
     char *stage_name;       /* owned */

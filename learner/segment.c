@@ -1,6 +1,7 @@
 /* segment.c: see segment.h for the crash story and proto/record.h for the bytes. */
 #include "learner/segment.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct segments {
     uint32_t number_min; /* files before it had a failed sync, and get no further record */
     uint64_t end;        /* where the next record goes; 0: the file has no header yet */
     bool dirty;          /* appended since the last sync */
+    uint64_t bytes_max;
     struct buf scratch;
 };
 
@@ -33,7 +35,11 @@ int segments_open(const char *dir, struct segments **ret, struct err *e)
     if (r)
         return r;
     struct segments *s = mem_alloc(sizeof(*s));
-    *s = (struct segments){.dir = mem_strdup(dir), .fd = -1, .number = 1, .number_min = 1};
+    *s = (struct segments){.dir = mem_strdup(dir),
+        .fd = -1,
+        .number = 1,
+        .number_min = 1,
+        .bytes_max = SEGMENT_BYTES_MAX};
     *ret = s;
     return 0;
 }
@@ -46,6 +52,23 @@ void segments_close(struct segments *s)
     buf_done(&s->scratch);
     free(s->dir);
     free(s);
+}
+
+void segments_set_bytes_max(struct segments *s, uint64_t bytes)
+{
+    s->bytes_max = bytes;
+}
+
+uint32_t segments_current(const struct segments *s)
+{
+    return s->number;
+}
+
+int segment_remove(struct segments *s, uint32_t number, struct err *e)
+{
+    CLEANUP_FREE char *path = segment_path(s, number);
+    assert(number != s->number);
+    return unlink(path) != 0 ? err_sys(e, ERR_FAIL, "remove '%s'", path) : 0;
 }
 
 /* ---- appending ---- */
@@ -88,7 +111,7 @@ int segment_append(struct segments *s, uint64_t group, const struct completion *
 {
     if (fault_hit(FAULT_SEGMENT_APPEND))
         return give_up(s, err_set(e, ERR_RETRY, "append to segment %u: injected", s->number));
-    if (s->end >= SEGMENT_BYTES_MAX && !s->dirty) {
+    if (s->end >= s->bytes_max && !s->dirty) {
         file_close(&s->fd);
         s->number++;
         s->end = 0;

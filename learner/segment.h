@@ -57,6 +57,14 @@ int segments_sync(struct segments *s, struct err *e) ERR_WARN_UNUSED;
 int segment_read(struct segments *s, const struct segment_place *p, uint64_t group, uint32_t n,
     struct arena *a, struct completion *c, struct err *e) ERR_WARN_UNUSED;
 
+/* A file that has reached this many bytes gets no further record; SEGMENT_BYTES_MAX at first. */
+void segments_set_bytes_max(struct segments *s, uint64_t bytes);
+
+/* The segment that is or will be appended to, which must stay. */
+uint32_t segments_current(const struct segments *s);
+/* Removes the file of a segment that no row points to any more. */
+int segment_remove(struct segments *s, uint32_t number, struct err *e) ERR_WARN_UNUSED;
+
 /* Path of a segment's file, to be freed. */
 char *segment_path(const struct segments *s, uint32_t number);
 

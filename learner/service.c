@@ -342,7 +342,9 @@ static int open_store(struct service *s, const struct service_options *o, struct
         .stage_count = r->stage_count,
         .scorers = s->scorer_names,
         .scorer_count = r->reward_count,
-        .scorer_specs = s->specs};
+        .scorer_specs = s->specs,
+        .segment_bytes = (uint64_t)r->segment_kib << 10,
+        .prune_samples = !r->keep_all_samples};
     return store_open(&options, &s->store, e);
 }
 

@@ -46,6 +46,8 @@ struct store_options { /* everything is copied but the tokenizer */
     size_t scorer_count;
     const struct scorer_spec *scorer_specs; /* borrowed; for grade inputs */
     uint32_t wal_alarm_mib;                 /* 0: STORE_WAL_ALARM_MIB */
+    uint64_t segment_bytes;                 /* 0: SEGMENT_BYTES_MAX */
+    bool prune_samples;                     /* of steps before the oldest kept checkpoint */
 };
 
 struct store;

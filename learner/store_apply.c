@@ -15,6 +15,7 @@ struct applying {
     struct store *s;
     const struct segment_place *places;
     size_t place_next;
+    bool checkpoints_changed;
 };
 
 typedef int apply_fn(struct applying *a, const struct row *row, struct err *e);
@@ -112,6 +113,7 @@ static int apply_step_group(struct applying *a, const struct row *row, struct er
 static int apply_checkpoint(struct applying *a, const struct row *row, struct err *e)
 {
     const struct row_checkpoint *c = &row->checkpoint;
+    a->checkpoints_changed = true;
     /* The directory of a checkpoint that was pruned may be written again after going back. */
     return db_run(a->s, row->kind,
         "INSERT INTO checkpoints (updates, stage, step, path, manifest, digest, state, created_ms)"
@@ -124,6 +126,7 @@ static int apply_checkpoint(struct applying *a, const struct row *row, struct er
 
 static int apply_checkpoint_pruned(struct applying *a, const struct row *row, struct err *e)
 {
+    a->checkpoints_changed = true;
     int r = db_run(a->s, row->kind, "UPDATE checkpoints SET state = 'pruned' WHERE updates = ?", e,
         "i", (int64_t)row->checkpoint_pruned);
     return one_row(a, r, "checkpoint", row->checkpoint_pruned, e);
@@ -384,16 +387,19 @@ static int apply_rows(
     struct store *s, const struct batch *b, const struct segment_place *places, struct err *e)
 {
     struct applying a = {.s = s, .places = places};
+    CLEANUP_BUF struct buf pruned = {0};
     int r = db_exec(s, "BEGIN IMMEDIATE", e);
     for (size_t i = 0; i < b->row_count && r == 0; i++)
         r = apply_row[b->rows[i].kind](&a, &b->rows[i], e);
+    if (r == 0 && a.checkpoints_changed && s->o.prune_samples)
+        r = store_prune_rows(s, &pruned, e);
     if (r == 0 && fault_hit(FAULT_STORE_COMMIT))
         r = err_set(e, ERR_RETRY, "commit: injected");
     if (r == 0)
         r = db_exec(s, "COMMIT", e);
     if (r == 0 && fault_hit(FAULT_STORE_COMMITTED))
         r = err_set(e, ERR_RETRY, "after the commit: injected");
-    return r;
+    return r ? r : store_prune_files(s, &pruned, e);
 }
 
 /* Tells when the WAL grows because somebody reads for long; never waits for it. */

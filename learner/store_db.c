@@ -329,6 +329,8 @@ static int open_segments(struct store *s, struct err *e)
     }
     if (r)
         return r;
+    if (s->o.segment_bytes != 0)
+        segments_set_bytes_max(s->segments, s->o.segment_bytes);
     return segments_recover(
         s->segments, (const void *)ends.data, ends.len / sizeof(struct segment_end), e);
 }

@@ -70,6 +70,14 @@ bool db_hash(struct store *s, int slot, int column, struct hash *ret); /* false:
 /* Index of a word in the names of an enum, -1 when absent. */
 int db_word(const char *word, const char *const *names, int count);
 
+/* ---- store_prune.c ---- */
+
+/* In the transaction: takes segments that nothing will read again out of the rows; their numbers
+ * (u32) are appended. */
+int store_prune_rows(struct store *s, struct buf *ret_numbers, struct err *e) ERR_WARN_UNUSED;
+/* After its commit: removes their files. */
+int store_prune_files(struct store *s, const struct buf *numbers, struct err *e) ERR_WARN_UNUSED;
+
 /* ---- store_text.c ---- */
 
 /* The exact text of a completion: its tokens without the stop id that ended it. */

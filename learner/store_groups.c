@@ -30,12 +30,16 @@ static int read_row(struct store *s, uint64_t id, struct arena *a, struct stored
     int r = db_bind(s, SLOT_READ_GROUP,
         "SELECT g.ordinal, g.version, g.stage, g.step, g.slot, g.n, g.task, g.sample_us, g.segment,"
         " g.offset, g.length, t.prompt_ids FROM groups g JOIN tasks t ON t.id = g.task"
-        " WHERE g.id = ? AND g.segment IS NOT NULL",
+        " WHERE g.id = ? AND g.state <> 'planned'",
         e, "i", (int64_t)id);
     if (r == 0)
         r = db_next(s, SLOT_READ_GROUP, e);
     if (r <= 0)
         return r ? r : missing(s, "the row", id, e);
+    if (db_null(s, SLOT_READ_GROUP, 8))
+        return err_set(e, ERR_DATA,
+            "group %ju: its samples are not kept any more ([learner] keep-samples = needed)",
+            (uintmax_t)id);
     const void *prompt = sqlite3_column_blob(s->statements[SLOT_READ_GROUP], 11);
     int bytes = sqlite3_column_bytes(s->statements[SLOT_READ_GROUP], 11);
     *g = (struct stored_group){.id = id,

@@ -25,6 +25,7 @@
     X(FAULT_CHECKPOINT_WRITTEN, "checkpoint.written") /* temporary directory complete */           \
     X(FAULT_CHECKPOINT_RENAMED, "checkpoint.renamed") /* final name, row not committed */          \
     X(FAULT_PRUNE, "publish.prune")                   /* before an old version is unlinked */      \
+    X(FAULT_SEGMENT_PRUNE, "segment.prune")           /* rows forget it, the file is there */      \
     X(FAULT_ACTOR_SAMPLED, "actor.sampled")           /* group complete, not submitted */          \
     X(FAULT_ACTOR_SUBMITTED, "actor.submitted")       /* submitted, answer not seen */             \
     X(FAULT_REWARD_SCORED, "reward.scored")           /* scored, not submitted */                  \

@@ -53,6 +53,10 @@ const struct config_option recipe_options[] = {
         "compute activations again in the backward: a fraction of the memory, the same bits"),
     INT("learner", "checkpoint-every", LIVE, "50", 1, 1000000, "updates between checkpoints"),
     INT("learner", "keep-checkpoints", LIVE, "2", 1, 1000, "checkpoints kept"),
+    CHOICE("learner", "keep-samples", LIVE, "all", "all|needed",
+        "token ids and log-probs: all, or those that a resume may need"),
+    INT("learner", "segment-kib", LIVE, "65536", 4, 1048576,
+        "size at which a file of samples is followed by the next"),
     INT("learner", "lease-ms", LIVE, "60000", 1000, 86400000,
         "a lease ends this long after its last heartbeat"),
 

@@ -324,6 +324,8 @@ static void make_live(const struct config *c, struct recipe *r)
     r->recompute = config_bool(c, "learner", "recompute");
     r->checkpoint_every = (uint32_t)config_int(c, "learner", "checkpoint-every");
     r->keep_checkpoints = (uint32_t)config_int(c, "learner", "keep-checkpoints");
+    r->keep_all_samples = choice_is(c, "learner", "keep-samples", "all");
+    r->segment_kib = (uint32_t)config_int(c, "learner", "segment-kib");
     r->lease_ms = (uint32_t)config_int(c, "learner", "lease-ms");
     r->isa = config_str(c, "engine", "isa");
     r->actors = (unsigned)config_int(c, "actor", "count");

@@ -124,6 +124,8 @@ struct recipe {
     uint32_t micro_batch_tokens;              /* identity */
     bool recompute;
     uint32_t checkpoint_every, keep_checkpoints; /* updates; count */
+    bool keep_all_samples;
+    uint32_t segment_kib;
     uint32_t lease_ms;
     const char *isa;
     unsigned actors, actor_threads, actor_slots, actor_batch;

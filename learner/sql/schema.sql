@@ -72,7 +72,7 @@ CREATE TABLE groups (
   weights       BLOB,                    -- content hash the worker had verified
   numerics_id   BLOB,
   digest        BLOB,                    -- of the submitted result
-  segment       INTEGER,                 -- RUN/samples/SEGMENT.seg
+  segment       INTEGER,                 -- RUN/samples/SEGMENT.seg; NULL once pruned
   offset        INTEGER,
   length        INTEGER,
   reward_mean   REAL,

@@ -123,6 +123,45 @@ def fault_points(directory, rng):
                     d.stop()
 
 
+PRUNING = {"learner.keep-samples": "needed", "learner.segment-kib": 4, "learner.checkpoint-every": 2}
+
+
+def check_pruned(run_dir):
+    """What a resume may need is there, what it cannot need is gone, and nothing lies between."""
+    checkpoint = "(SELECT stage, step FROM checkpoints WHERE state = 'valid' ORDER BY updates LIMIT 1)"
+    gone = rows(run_dir, "SELECT id FROM groups WHERE segment IS NULL ORDER BY id")
+    check(gone, "nothing was pruned")
+    equal(rows(run_dir, f"SELECT id FROM groups WHERE segment IS NULL AND (stage, step) >= {checkpoint}"), [],
+          "pruned groups that a resume needs")
+    named = {f"{n:06d}.seg" for n, in rows(run_dir, "SELECT DISTINCT segment FROM groups WHERE segment IS NOT NULL")}
+    equal(set(os.listdir(os.path.join(run_dir, "samples"))), named, "files of samples")
+    before = rows(run_dir, f"SELECT segment FROM groups GROUP BY segment HAVING segment < (SELECT max(segment) FROM groups) "
+                           f"AND max((stage, step) >= {checkpoint}) = 0")
+    equal(before, [], "files that could have gone")
+    code, _, err = run([BIN["cohort"], "replay", run_dir, str(gone[0][0])])
+    check(code == 4 and "keep-samples" in err, f"replay of a pruned group: status {code}, {err}")
+    out = must(run([BIN["cohort"], "explain", run_dir, str(gone[0][0] * 1024)]))
+    check("not kept any more" in out, f"explain of a pruned group: {out}")
+
+
+def pruned_samples(directory, rng):
+    """Samples that no resume can need go, whatever dies on the way; the results are those of a run that keeps all."""
+    expected = reference(directory)
+    faults = ["", "segment.prune:1:error", f"store.commit:{rng.randint(40, 120)}:kill"]
+    faults += [f"segment.prune:{nth}:kill" for nth in (1, 2, 3)] + [f"checkpoint.renamed:{nth}:kill" for nth in (3, 6)]
+    for i, fault in enumerate(faults):
+        path = os.path.join(directory, f"prune-{i}")
+        os.makedirs(path)
+        d = Daemons(path, actors=2, overrides=PRUNING)
+        try:
+            d.start_all({"learner": ("--fault", fault)} if fault else None)
+            d.finish()
+            as_undisturbed(d, expected, f"pruning, {fault or 'undisturbed'}")
+            check_pruned(d.run_dir)
+        finally:
+            d.stop()
+
+
 def interrupted(directory, rng):
     """Ctrl-C stops cleanly with exit 5, and the same command continues."""
     expected = reference(directory)
@@ -146,4 +185,4 @@ def interrupted(directory, rng):
     same_tables(tables(run_dir), expected[1], "after Ctrl-C")
 
 
-main(fault_points, kill_learner, kill_actor, kill_reward_server, kill_launcher, interrupted)
+main(fault_points, pruned_samples, kill_learner, kill_actor, kill_reward_server, kill_launcher, interrupted)
