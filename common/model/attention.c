@@ -102,40 +102,27 @@ static size_t scratch_floats(const struct model_config *c)
 
 /* ---- forward ---- */
 
-/* Fills list with one layer's part of each page that the span may read. */
-static void layer_pages(
-    const struct kv *kv, uint32_t layer, const struct span *s, float **list, float **gradients)
-{
-    size_t n = kv_pages_for(s->pos0 + s->rows);
-    for (size_t i = 0; i < n; i++) {
-        list[i] = s->pages[i] + layer * kv->layer_floats;
-        if (gradients)
-            gradients[i] = kv_gradient(kv, s->pages[i]);
-    }
-}
-
 static struct attention_shape shape_of(const struct dims *d)
 {
     return (struct attention_shape){
         .H = d->H, .J = d->J, .D = d->D, .scale = 1.0f / sqrtf((float)d->D)};
 }
 
-static void attend_span(struct pass *p, uint32_t layer, const struct span *s,
+/* Rotates the span's queries and keys and puts its keys and values into their pages. */
+static void enter_span(struct pass *p, const struct span *s, uint32_t layer,
     const struct kept_rows *r, float *k, const float *v)
 {
     struct dims d = dims_of(&p->w->table->config);
-    layer_pages(p->kv, layer, s, p->page, NULL);
-    if (s->copied)
-        memcpy(p->page[s->pos0 / KV_PAGE], s->copied + layer * p->kv->layer_floats,
-            p->kv->layer_floats * sizeof(float));
-    float *q = r->q + s->row0 * d.q;
+    const float *cos = p->w->rope_cos, *sin = p->w->rope_sin;
+    size_t floats = p->kv->layer_floats;
     float *own_k = k + s->row0 * d.kv;
-    float *lse = p->keep ? r->lse + s->row0 * d.H : NULL;
-    p->ops->rope(q, d.q, p->w->rope_cos, p->w->rope_sin, s->pos0, s->rows, d.H, d.D, 0);
-    p->ops->rope(own_k, d.kv, p->w->rope_cos, p->w->rope_sin, s->pos0, s->rows, d.J, d.D, 0);
+    for (size_t i = s->pos0 / KV_PAGE; i < kv_pages_for(s->pos0 + s->rows); i++)
+        p->page[i] = s->pages[i] + layer * floats;
+    if (s->copied)
+        memcpy(p->page[s->pos0 / KV_PAGE], s->copied + layer * floats, floats * sizeof(float));
+    p->ops->rope(r->q + s->row0 * d.q, d.q, cos, sin, s->pos0, s->rows, d.H, d.D, 0);
+    p->ops->rope(own_k, d.kv, cos, sin, s->pos0, s->rows, d.J, d.D, 0);
     p->ops->kv_put(p->page, own_k, d.kv, v + s->row0 * d.kv, d.kv, s->pos0, s->rows, d.J, d.D);
-    p->ops->attention(
-        r->out + s->row0 * d.q, d.q, lse, q, d.q, p->page, s->pos0, s->rows, shape_of(&d));
 }
 
 static void forward(struct pass *p, const struct layer_weights *l, uint32_t layer, struct kept kept,
@@ -157,12 +144,24 @@ static void forward(struct pass *p, const struct layer_weights *l, uint32_t laye
         op_norm(p->ops, k, p->keep ? r.k_rstd : NULL, r.k_raw, &a->k_norm, T * d.J, c->norm_eps);
     }
     for (size_t i = 0; i < p->batch->span_count; i++)
-        attend_span(p, layer, &p->batch->spans[i], &r, k, v);
+        enter_span(p, &p->batch->spans[i], layer, &r, k, v);
+    p->ops->attention(r.out, d.q, p->keep ? r.lse : NULL, r.q, d.q, p->batch->spans,
+        p->batch->span_count, layer * p->kv->layer_floats, shape_of(&d), 0, d.J);
     op_linear(p->ops, p->pack, y, r.out, &a->o, T);
     p->ops->add(y, d.C, x, d.C, T, d.C);
 }
 
 /* ---- backward ---- */
+
+/* Fills the lists with one layer's part of each page that the span may read, and its gradient. */
+static void layer_pages(struct pass *p, uint32_t layer, const struct span *s)
+{
+    size_t n = kv_pages_for(s->pos0 + s->rows);
+    for (size_t i = 0; i < n; i++) {
+        p->page[i] = s->pages[i] + layer * p->kv->layer_floats;
+        p->dpage[i] = kv_gradient(p->kv, s->pages[i]);
+    }
+}
 
 /* Where the gradients of a layer's heads go; T rows each. */
 struct head_gradients {
@@ -181,7 +180,7 @@ static void attend_span_bwd(struct pass *p, uint32_t layer, const struct span *s
     size_t at_q = s->row0 * d.q, at_kv = s->row0 * d.kv, n = p->kv->layer_floats;
     const float *dout = g->out;
     float *dq = g->q, *dk = g->k, *dv = g->v;
-    layer_pages(p->kv, layer, s, p->page, p->dpage);
+    layer_pages(p, layer, s);
     p->ops->attention_bwd(dq + at_q, d.q, p->dpage, dout + at_q, d.q, r->q + at_q, d.q,
         r->out + at_q, d.q, r->lse + s->row0 * d.H, p->page, s->pos0, s->rows, shape_of(&d),
         p->page_scratch);

@@ -42,6 +42,17 @@ struct attention_shape {
     float scale;      /* of the scores, 1/sqrt(D) */
 };
 
+/* A run of consecutive positions of one sequence: its rows in the arrays of a call and the pages
+ * that hold the sequence's keys and values. */
+struct span {
+    size_t row0, rows;
+    size_t pos0;         /* position of the first row */
+    float *const *pages; /* borrowed: pages of positions 0 .. pos0 + rows - 1 */
+    /* Training: the page in which the prompt ends, which the page of pos0 begins as a copy of; NULL
+     * when pos0 begins a page, and in sampling, where the copy was made before. */
+    const float *copied;
+};
+
 /* One layer's part of a KV page: keys [J][D][KV_PAGE] (position fastest), then values
  * [J][KV_PAGE][D]. A gradient page has the same layout. Unused positions hold zeros. */
 static inline size_t kv_page_floats(uint32_t J, uint32_t D)
@@ -99,13 +110,17 @@ struct ops {
     void (*kv_get)(float *k, size_t ldk, float *v, size_t ldv, float *const *page, size_t pos0,
         size_t T, uint32_t J, uint32_t D);
 
-    /* Causal attention of rows at positions pos0 .. pos0+T-1 of one sequence over its pages 0 ..
-     * (pos0+T-1)/64, which already hold the rows' own keys and values. out, q: T x H*D. lse[t][h]
-     * (may be NULL) = log-sum-exp of the scaled scores. Online softmax over pages in order (Milakov
-     * and Gimelshein 2018; Dao et al. 2022, alg. 1); a row reads positions up to its own only, in
-     * groups of 16 fixed by absolute position. */
+    /* Causal attention of each span's rows over its pages 0 .. (pos0+rows-1)/64, which already hold
+     * the rows' own keys and values: out[t][h] = sum_i softmax_i(scale q[t][h] . k[i]) v[i], i <=
+     * pos0+t, for the query heads of key-value heads j0 .. j1-1. out, q: rows x H*D, row0 counts
+     * from their start. lse[t][h] (may be NULL) = log-sum-exp of the scaled scores. The layer's
+     * part of a page begins page_at floats into it. Online softmax over pages in order (Milakov and
+     * Gimelshein 2018; Dao et al. 2022, alg. 1); a row reads positions up to its own only, in
+     * groups of 16 fixed by absolute position. Spans that share pages are best neighbours: what
+     * they share is then read once for all of them, with the same bits. */
     void (*attention)(float *out, size_t ldo, float *lse, const float *q, size_t ldq,
-        float *const *page, size_t pos0, size_t T, struct attention_shape s);
+        const struct span *spans, size_t span_count, size_t page_at, struct attention_shape s,
+        size_t j0, size_t j1);
     /* dq = (overwritten), dpage += gradients of the keys and values. scratch: at least
      * 4 * KV_PAGE * (D + 16) floats. (Dao et al. 2022, alg. 4) */
     void (*attention_bwd)(float *dq, size_t lddq, float *const *dpage, const float *dout,

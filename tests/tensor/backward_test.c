@@ -177,7 +177,7 @@ static void attention_check(const struct ops *o, size_t positions, struct attent
     double *ek = gradient(attention_loss, &l, l.k, positions * dk.cols);
     double *ev = gradient(attention_loss, &l, l.v, positions * dv.cols);
     double *dk0 = mat_double(&before.k), *dv0 = mat_double(&before.v);
-    o->attention(out.p, out.ld, lse.p, q.p, q.ld, kv.page, pos0, T, s);
+    paged_attention(o, out.p, out.ld, lse.p, q.p, q.ld, &kv, pos0, T);
     o->attention_bwd(dq.p, dq.ld, before.page, dout.p, dout.ld, q.p, q.ld, out.p, out.ld, lse.p,
         kv.page, pos0, T, s, scratch.p);
     o->kv_get(dk.p, dk.ld, dv.p, dv.ld, before.page, 0, positions, s.J, s.D);

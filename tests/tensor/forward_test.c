@@ -172,7 +172,7 @@ static void test_attention_near_naive(void **state)
         double *q = mat_double(&a.q), *k = mat_double(&a.kv.k), *v = mat_double(&a.kv.v);
         double *out = mat_double(&a.out), *lse = mat_double(&a.lse);
         naive_attention(out, lse, q, k, v, a.pos0, a.T, shape_naive(a.kv.s));
-        o->attention(a.out.p, a.out.ld, a.lse.p, a.q.p, a.q.ld, a.kv.page, a.pos0, a.T, a.kv.s);
+        paged_attention(o, a.out.p, a.out.ld, a.lse.p, a.q.p, a.q.ld, &a.kv, a.pos0, a.T);
         mat_assert_near(&a.out, out, 3e-5, "attention");
         mat_assert_near(&a.lse, lse, 1e-5, "lse");
         free(q);
@@ -192,16 +192,83 @@ static void test_attention_rows_independent(void **state)
     for (uint64_t i = 0; i < CASES * isa_count; i++) {
         const struct ops *o = isa[i % isa_count];
         struct attention_case a = attention_draw(o, i);
-        o->attention(a.out.p, a.out.ld, a.lse.p, a.q.p, a.q.ld, a.kv.page, a.pos0, a.T, a.kv.s);
+        paged_attention(o, a.out.p, a.out.ld, a.lse.p, a.q.p, a.q.ld, &a.kv, a.pos0, a.T);
         size_t t = check_size(0, a.T - 1), pos = a.pos0 + t, later = a.kv.positions - pos - 1;
         struct mat junk = mat_new(later, a.kv.k.cols), alone = mat_dense(1, a.q.cols);
         mat_fill(&junk, NAN);
         o->kv_put(a.kv.page, junk.p, junk.ld, junk.p, junk.ld, pos + 1, later, a.kv.s.J, a.kv.s.D);
-        o->attention(alone.p, 1, NULL, a.q.p + t * a.q.ld, 1, a.kv.page, pos, 1, a.kv.s);
+        paged_attention(o, alone.p, 1, NULL, a.q.p + t * a.q.ld, 1, &a.kv, pos, 1);
         assert_memory_equal(alone.p, a.out.p + t * a.out.ld, alone.cols * sizeof(float));
         mat_done(&junk);
         mat_done(&alone);
         attention_done(&a);
+    }
+}
+
+enum { SPANS = 7 };
+
+/* Sequences of a group: the first `shared` pages of all are those of the first one. */
+struct company {
+    struct attention_shape s;
+    struct paged kv[SPANS];
+    float **pages[SPANS]; /* owned lists of borrowed pages */
+    struct span spans[SPANS];
+    size_t rows;
+};
+
+static void company_draw(struct company *c, const struct ops *o)
+{
+    size_t shared = check_size(0, 2);
+    *c = (struct company){.s = shape_draw()};
+    for (size_t i = 0; i < SPANS; i++) {
+        size_t positions = KV_PAGE * shared + check_size(1, 100),
+               after = positions - KV_PAGE * shared;
+        size_t T = check_size(0, 2) ? 1 : check_size(1, after);
+        c->kv[i] = paged_new(o, c->s, positions);
+        c->pages[i] = malloc((c->kv[i].pages + 1) * sizeof(float *));
+        assert_non_null(c->pages[i]);
+        for (size_t b = 0; b < c->kv[i].pages; b++)
+            c->pages[i][b] = c->kv[b < shared ? 0 : i].page[b];
+        c->spans[i] = (struct span){c->rows, T, positions - T, c->pages[i]};
+        c->rows += T;
+    }
+}
+
+static void company_done(struct company *c)
+{
+    for (size_t i = 0; i < SPANS; i++) {
+        free(c->pages[i]);
+        paged_done(&c->kv[i]);
+    }
+}
+
+/* A row beside sequences that share its pages and beside others, with its heads divided between two
+ * calls, has the bits that it has alone. */
+static void test_attention_company(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < CASES * isa_count; i++) {
+        const struct ops *o = isa[i % isa_count];
+        struct company c;
+        check_reseed(i);
+        company_draw(&c, o);
+        size_t half = check_size(0, c.s.J);
+        struct mat q = mat_new(c.rows, (size_t)c.s.H * c.s.D), out = mat_new(c.rows, q.cols);
+        struct mat lse = mat_dense(c.rows, c.s.H), one = mat_dense(1, c.s.H);
+        struct mat alone = mat_dense(1, q.cols);
+        o->attention(out.p, out.ld, lse.p, q.p, q.ld, c.spans, SPANS, 0, c.s, half, c.s.J);
+        o->attention(out.p, out.ld, lse.p, q.p, q.ld, c.spans, SPANS, 0, c.s, 0, half);
+        for (size_t k = 0; k < SPANS; k++) {
+            size_t t = check_size(0, c.spans[k].rows - 1), row = c.spans[k].row0 + t;
+            struct span span = {0, 1, c.spans[k].pos0 + t, c.spans[k].pages};
+            o->attention(alone.p, 1, one.p, q.p + row * q.ld, 1, &span, 1, 0, c.s, 0, c.s.J);
+            assert_memory_equal(alone.p, out.p + row * out.ld, q.cols * sizeof(float));
+            assert_memory_equal(one.p, lse.p + row * lse.ld, c.s.H * sizeof(float));
+        }
+        struct mat *all[] = {&q, &out, &lse, &one, &alone};
+        for (size_t k = 0; k < 5; k++)
+            mat_done(all[k]);
+        company_done(&c);
     }
 }
 
@@ -303,6 +370,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_kv_round_trip),
         cmocka_unit_test(test_attention_near_naive),
         cmocka_unit_test(test_attention_rows_independent),
+        cmocka_unit_test(test_attention_company),
         cmocka_unit_test(test_logprob),
         cmocka_unit_test(test_logprob_masked),
         cmocka_unit_test(test_sample),

@@ -61,6 +61,13 @@ struct paged paged_new(const struct ops *o, struct attention_shape s, size_t pos
     return p;
 }
 
+void paged_attention(const struct ops *o, float *out, size_t ldo, float *lse, const float *q,
+    size_t ldq, const struct paged *p, size_t pos0, size_t T)
+{
+    struct span span = {.rows = T, .pos0 = pos0, .pages = p->page};
+    o->attention(out, ldo, lse, q, ldq, &span, 1, 0, p->s, 0, p->s.J);
+}
+
 void paged_done(struct paged *p)
 {
     mat_done(&p->k);

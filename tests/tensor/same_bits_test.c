@@ -115,7 +115,7 @@ static void run_attention(const struct ops *o, struct results *r)
     struct mat scratch = mat_dense(1, (size_t)4 * KV_PAGE * (s.D + 16));
     struct mat *out = result(r, mat_new(T, q.cols)), *lse = result(r, mat_dense(T, s.H));
     struct mat *dq = result(r, mat_new(T, q.cols));
-    o->attention(out->p, out->ld, lse->p, q.p, q.ld, kv.page, pos0, T, s);
+    paged_attention(o, out->p, out->ld, lse->p, q.p, q.ld, &kv, pos0, T);
     o->attention_bwd(dq->p, dq->ld, grad.page, dout.p, dout.ld, q.p, q.ld, out->p, out->ld, lse->p,
         kv.page, pos0, T, s, scratch.p);
     (void)result(r, pages_mat(grad.page, grad.pages, s));
