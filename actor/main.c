@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     struct daemon_options d;
     struct err e = {0};
     log_setup(LOG_INFO, "");
-    int r = daemon_options_parse(argc, argv, "actor", doc, &d, &e);
+    int r = daemon_options_parse(argc, argv, "actor", doc, NULL, &d, &e);
     if (r == 0) {
         r = serve(&d, &e);
         daemon_options_done(&d);

@@ -102,8 +102,9 @@ static void judge_one(struct sampler *s, size_t task, const struct sampled *c, s
         .completions = &completion,
         .completion_count = 1};
     arena_clear(s->scratch);
-    scoring_score(judge_set(s->judge, task), &in, 0, s->scratch, results);
-    struct judgement sum = judge_sum(s->judge, task, results);
+    const struct panel *panel = judge_panel(s->judge, task);
+    scoring_score(panel_set(panel), &in, 0, s->scratch, results);
+    struct judgement sum = panel_sum(panel, results);
     struct eval_result *r = s->result;
     r->completions[at] = (struct eval_completion){.scored = sum.scored,
         .truncated = completion.truncated,

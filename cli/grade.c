@@ -184,26 +184,11 @@ static void on_done(void *arg, struct scoring_job *job)
 
 /* ---- output ---- */
 
-static json_t *components(const struct slot *s)
-{
-    json_t *values = json_object();
-    for (size_t k = 0; k < scoring_count(s->job.set); k++)
-        json_object_set_new(values, s->results[k].scorer,
-            s->results[k].has_value ? json_real(s->results[k].value) : json_null());
-    return values;
-}
-
 static void print_slot(struct grade *g, const struct slot *s)
 {
-    struct judgement sum = judge_sum(g->judge, s->row, s->results);
-    json_t *row = json_object();
-    json_object_set(row, "id", s->id);
-    json_object_set_new(row, "reward", sum.scored ? json_real(sum.reward) : json_null());
-    json_object_set_new(row, "verdict", json_string(verdict_name(sum.primary->verdict)));
-    json_object_set_new(row, "components", components(s));
-    json_object_set_new(row, "extracted", json_string(sum.primary->extracted));
-    json_object_set_new(row, "reason", json_string(sum.primary->reason));
-    json_object_set_new(row, "wall_ms", json_real((double)sum.wall_us / 1000));
+    const struct panel *panel = judge_panel(g->judge, s->row);
+    struct judgement sum = panel_sum(panel, s->results);
+    json_t *row = panel_report(s->id, panel, s->results);
     (void)json_dumpf(
         row, stdout, JSON_REAL_PRECISION(15)); /* errors of stdout are seen at the end */
     (void)fputc('\n', stdout);
@@ -272,7 +257,7 @@ static int start_line(struct grade *g, const char *text, size_t bytes, struct er
     s->done = false;
     s->tries = 0;
     s->job = (struct scoring_job){.tag = s,
-        .set = judge_set(g->judge, s->row),
+        .set = panel_set(judge_panel(g->judge, s->row)),
         .in = &s->in,
         .arena = s->arena,
         .results = s->results};

@@ -22,13 +22,16 @@ MAY_USE = {
     "common/daemon": ["common/base", "common/net", "common/recipe", "proto"],
     "reward-server/box": ["common/base"],
     "reward-server/scoring": ["common/base", "common/text", "proto", "reward-server/box"],
+    "reward-server/judge": ["common/base", "common/recipe", "common/text", "proto", "reward-server/scoring"],
+    "reward-server/http": ["common/base", "common/net", "common/text", "proto", "reward-server/box", "reward-server/judge",
+                           "reward-server/scoring"],
     "reward-server": ["common/base", "common/daemon", "common/net", "common/recipe", "proto", "reward-server/box",
-                      "reward-server/scoring"],
+                      "reward-server/http", "reward-server/scoring"],
     "actor": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor", "proto"],
     "learner": ["common/base", "common/daemon", "common/model", "common/net", "common/recipe", "common/tensor",
                 "common/text", "proto", "reward-server/scoring"],
     "cli": ["common/base", "common/daemon", "common/model", "common/recipe", "common/text", "proto",
-            "reward-server/box", "reward-server/scoring"],
+            "reward-server/box", "reward-server/judge", "reward-server/scoring"],
 }
 
 # Headers of plain constants, for every room.
@@ -40,6 +43,7 @@ ONLY_IN = {
     "cblas": (r"\bcblas_|<cblas", r"common/tensor/gemm_blas\.c"),
     "libsodium": (r"\bcrypto_|<sodium", r"common/base/hash\.c|common/base/hash_"),
     "libseccomp": (r"\bseccomp_[a-z]+\(|<seccomp\.h", r"reward-server/box/filter\.c"),
+    "libmicrohttpd": (r"\bMHD_|<microhttpd", r"reward-server/http/(http|http_impl|exchange)\."),
     "SQLite": (r"\bsqlite3_[a-z]|<sqlite3", r"learner/(store|sql)|cli/rundb|tests/learner/|tests/cli/fake_run"),
     "protobuf-c": (r"\bprotobuf_c_|<protobuf-c|cohort\.pb-c", r"proto/(codec|pack|unpack)|tests/net/"),
     "FLINT": (r"\b(acb|arb|mag|fmpz|flint)_[a-z_0-9]+\(|<(acb|arb|flint/)", r"reward-server/scoring/math/ball"),

@@ -1,7 +1,6 @@
 /* daemon.c: options, control pipe and signals of a worker daemon. */
 #include "common/daemon/daemon.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,10 +39,23 @@ static const struct argp_option argp_options[] = {
 /* Where the command line puts what the options need in their turn. */
 struct line {
     struct daemon_options *o;
+    const struct daemon_more *more;
     const char *conf, *log_level, *fault;
     const char **sets; /* owned; the strings are argv's */
     size_t set_count;
 };
+
+/* Two learners are too many, and none is too few unless the daemon serves somebody else. */
+static void check_learner(const struct line *line, struct argp_state *state)
+{
+    const struct daemon_more *more = line->more;
+    bool alone = more != NULL && more->alone(more->input);
+    if (line->o->run_dir != NULL && line->o->connect != NULL)
+        argp_error(state, "say where the learner is once: --run DIR or --connect ipc://DIR");
+    else if (line->o->run_dir == NULL && line->o->connect == NULL && !alone)
+        argp_error(state, "say where the learner is: --run DIR or --connect ipc://DIR%s%s",
+            more != NULL ? "; or serve without one: " : "", more != NULL ? more->alone_option : "");
+}
 
 static int parse_fd(const char *text)
 {
@@ -87,9 +99,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
+    case ARGP_KEY_INIT:
+        if (line->more != NULL)
+            state->child_inputs[0] = line->more->input;
+        break;
     case ARGP_KEY_END:
-        if ((line->o->run_dir == NULL) == (line->o->connect == NULL))
-            argp_error(state, "say where the learner is: --run DIR or --connect ipc://DIR");
+        check_learner(line, state);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -135,11 +150,15 @@ static char *make_name(const char *kind)
 }
 
 int daemon_options_parse(int argc, char **argv, const char *kind, const char *doc,
-    struct daemon_options *ret, struct err *e)
+    const struct daemon_more *more, struct daemon_options *ret, struct err *e)
 {
     struct daemon_options o = {.name = NULL, .parent_fd = -1};
-    struct line line = {.o = &o};
-    const struct argp argp = {.options = argp_options, .parser = on_option, .doc = doc};
+    struct line line = {.o = &o, .more = more};
+    const struct argp_child children[] = {{more != NULL ? more->argp : NULL, 0, NULL, 0}, {0}};
+    const struct argp argp = {.options = argp_options,
+        .parser = on_option,
+        .doc = doc,
+        .children = more != NULL ? children : NULL};
     argp_err_exit_status = 2;
     int r = argp_parse(&argp, argc, argv, 0, NULL, &line);
     if (r != 0)

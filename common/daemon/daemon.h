@@ -7,6 +7,7 @@
 #ifndef COHORT_DAEMON_H
 #define COHORT_DAEMON_H
 
+#include <argp.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -15,17 +16,25 @@
 
 struct daemon_options {
     const char *run_dir;   /* --run, or NULL */
-    const char *connect;   /* --connect ipc://DIR, or NULL; one of the two is given */
+    const char *connect;   /* --connect ipc://DIR, or NULL; one of the two is given, unless ... */
     const char *name;      /* --name; one of host and process when not given. Owned */
     struct config *config; /* owned; checked against recipe_options */
     int parent_fd;         /* --parent-fd, or -1 */
 };
 
+/* Options that one kind of daemon has beside these, and what it does without a learner. */
+struct daemon_more {
+    const struct argp *argp;
+    void *input;                      /* of its parser */
+    bool (*alone)(const void *input); /* needs no learner, by what was parsed */
+    const char *alone_option;         /* what makes it so, for messages */
+};
+
 /* Parses the command line with argp. --help and a wrong line end the process (0 and 2), as argp
  * does; a bad configuration or fault point is an error. doc is argp's; kind is the prefix of names
- * made up ("actor"). */
+ * made up ("actor"); more may be NULL. */
 int daemon_options_parse(int argc, char **argv, const char *kind, const char *doc,
-    struct daemon_options *ret, struct err *e) ERR_WARN_UNUSED;
+    const struct daemon_more *more, struct daemon_options *ret, struct err *e) ERR_WARN_UNUSED;
 void daemon_options_done(struct daemon_options *o);
 
 /* Ends the process at once when the control pipe ends; calls on_signal for the first SIGTERM or

@@ -153,6 +153,23 @@ const char *box_isolation(const struct box *b)
     return b->isolation;
 }
 
+bool box_alive(struct box *b)
+{
+    siginfo_t ended = {0};
+    (void)pthread_mutex_lock(&b->lock);
+    int r = b->pid > 0 ? waitid(P_PID, (id_t)b->pid, &ended, WEXITED | WNOHANG | WNOWAIT) : -1;
+    (void)pthread_mutex_unlock(&b->lock);
+    return r == 0 && ended.si_pid == 0;
+}
+
+uint64_t box_restarts(struct box *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    uint64_t starts = b->generation;
+    (void)pthread_mutex_unlock(&b->lock);
+    return starts - 1;
+}
+
 /* ---- connections ---- */
 
 static bool send_end(int control, int fd)

@@ -98,5 +98,7 @@ int box_run_pair(struct box *b, const struct box_request q[BOX_PAIR],
     struct box_result ret[BOX_PAIR], struct err *e) ERR_WARN_UNUSED;
 
 const char *box_isolation(const struct box *b);
+bool box_alive(struct box *b);        /* false: the next box_run starts cohort-box again */
+uint64_t box_restarts(struct box *b); /* how often that was so */
 
 #endif

@@ -117,14 +117,6 @@ const char *reason_join(struct arena *a, const char *fmt, ...)
 
 void result_extracted(struct score_result *out, struct arena *a, struct span s);
 
-/* ---- parts ---- */
-
-/* Calls part(arg, i) for i from 0, here and on threads of the same queue that have nothing else to
- * do, and waits for their ends. Parts begin in order; none begins beyond one that returned false.
- * Returns the lowest i that did, or count: the same as if they had run one after the other, so long
- * as part i gives the same each time. */
-size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg);
-
 /* ---- the kinds ---- */
 
 extern const struct scorer_kind scorer_choice, scorer_code, scorer_countdown, scorer_exact,

@@ -97,6 +97,9 @@ struct scoring_job {
     const struct grade_input *in; /* borrowed until done */
     struct arena *arena; /* borrowed until done, by this job alone; for the texts of results */
     struct score_result *results; /* completion_count x scoring_count, by completion */
+    /* What to do instead of scoring `in`, when not NULL: the four fields above are not looked at.
+     */
+    void (*run)(struct scoring_job *job);
 };
 
 /* on_done runs on a queue thread; it may submit another job but not close the queue. queue_max
@@ -109,6 +112,14 @@ int scoring_queue_submit(
     struct scoring_queue *q, struct scoring_job *job, struct err *e) ERR_WARN_UNUSED;
 /* Finishes what runs, drops what waits without a callback; no callback comes after it returns. */
 void scoring_queue_close(struct scoring_queue *q);
+
+/* ---- parts ---- */
+
+/* Calls part(arg, i) for i from 0, here and on threads of the same queue that have nothing else to
+ * do, and waits for their ends. Parts begin in order; none begins beyond one that returned false.
+ * Returns the lowest i that did, or count: the same as if they had run one after the other, so long
+ * as part i gives the same each time. */
+size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg);
 
 /* ---- helpers shared by scorers ---- */
 
