@@ -158,6 +158,8 @@ int panel_row_kind(
         name = "code";
     else if (named == NULL && strcmp(format, "countdown") == 0)
         name = "countdown";
+    else if (named == NULL && json_object_get(task, "choices") != NULL)
+        name = "choice";
     (void)snprintf(ret, LIMIT_NAME + 1, "%s", name); /* one that is longer is none */
     json_decref(task);
     return 0;

@@ -26,8 +26,8 @@ bool panel_has(const struct panel *p, const char *kind);
 bool panel_runs_programs(const struct panel *p); /* in boxes */
 
 /* The kind of scorer that a row calls for: gsm8k and math: math; countdown: countdown; rows with
- * tests: code; tasks: what the row names, which may be none that exists, else math. ERR_USAGE for
- * demonstrations. */
+ * tests: code, with choices: choice; tasks: what the row names, which may be none that exists, else
+ * math. ERR_USAGE for demonstrations. */
 int panel_row_kind(const char *format, const struct dataset_row *row, char ret[LIMIT_NAME + 1],
     struct err *e) ERR_WARN_UNUSED;
 

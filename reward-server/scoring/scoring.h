@@ -16,8 +16,8 @@
  * Bounds. A text is read up to LIMIT_COMPLETION_TEXT bytes, in time linear in its length; what is
  * longer is malformed. Beyond the arena a scorer keeps a few KiB, the parsed task, and numbers of
  * at most NUMBER_DIGITS_MAX digits (number.h); the math scorer takes at most MATH_STEPS_MAX steps
- * and 16 MiB for a pair (math/tree.h). Reason and extracted are display text (text_escape) of at
- * most LIMIT_TEXT and LIMIT_EXTRACTED bytes.
+ * and 16 MiB for a pair (math/tree.h); the repetition scorer has a table of at most 16 MiB. Reason
+ * and extracted are display text (text_escape) of at most LIMIT_TEXT and LIMIT_EXTRACTED bytes.
  */
 #ifndef COHORT_SCORING_H
 #define COHORT_SCORING_H

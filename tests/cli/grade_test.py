@@ -83,6 +83,22 @@ def several_scorers(directory, rng):
     equal([g["reward"] for g in got], [1.0, 1.0, 0.0], "format counts for wrong answers only")
 
 
+def text_scorers(directory, rng):
+    rows = [{"prompt": "Which?", "answer": "B", "choices": ["a fig", "a pear"], "think_language": "de"}, {"prompt": "1+1=", "answer": "2"}]
+    data = write_rows(directory, "tasks.jsonl", rows)
+    german, english = "Wir addieren zuerst die beiden Zahlen.", "First we add the two numbers to each other."
+    texts = [(0, f"<think>{german}</think>the answer is (B)"), (0, f"<think>{english}</think>a fig"), (1, f"<think>{english}</think>\\boxed{{2}}"),
+             (1, f"<think>{german}</think>" + "2 and so on " * 20)]
+    responses = write_rows(directory, "r.jsonl", [{"id": i, "response": t} for i, t in texts])
+    equal([g["verdict"] for g in grade(data, responses)], ["pass", "wrong", "pass", "pass"], "choice and math by default")
+    got = grade(data, responses, "--scorer", "format:form=think", "--scorer", "language:weight=0.1", "--scorer", "repetition:count=words",
+                "--scorer", "readability")
+    equal([g["components"]["language"] for g in got], [1, 0, 1, 0], "shares of each task's language")
+    equal([g["components"]["repetition"] < -0.5 for g in got], [False, False, False, True], "a loop")
+    equal([g["components"]["readability"] for g in got], [1, 1, 1, 1], "readable")
+    equal(got[0]["reward"], 1 + 0.1 + 0 + 1, "the sum")
+
+
 def length_needs_tokens(directory, rng):
     data = write_rows(directory, "tasks.jsonl", TASKS)
     scorer = ("--scorer", "length:max=10,cache=4")
@@ -213,6 +229,6 @@ def gold_answers_pass(directory, rng):
         print("  no published datasets beside the checkout: left out")
 
 
-main(order_and_fields, index_of_a_row_with_a_key, empty_and_blank, standard_input, several_scorers, length_needs_tokens,
+main(order_and_fields, index_of_a_row_with_a_key, empty_and_blank, standard_input, several_scorers, text_scorers, length_needs_tokens,
      judge_faults_are_not_scores, formats_choose_the_scorer, scorers_by_name, bad_rows, hostile_text, wrong_usage,
      gold_answers_pass, needs=NEEDS)

@@ -165,6 +165,29 @@ static void the_cosine_of_the_defaults(void **state)
     assert_non_null(strstr(r.reason, "8 tokens, the curve ends at 8"));
 }
 
+static void hostile_texts_are_bounded(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "think-answer", "think", "answer", "boxed", "think-boxed", "tag-count"};
+    static const char *const units[] = {
+        "\xff", "<think>", "<answer>", "\\boxed{", "<", "</think>", "\\boxed{}", "\n"};
+    static const char zeros[1 << 20];
+    for (size_t f = 0; f < ARRAY_LEN(forms); f++) {
+        char params[64];
+        (void)snprintf(params, sizeof(params), "{\"form\":\"%s\"}", forms[f]);
+        assert_true(score_text("format", params, "{}", zeros, sizeof(zeros)).value == 0);
+        for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+            CLEANUP_BUF struct buf text = {0};
+            while (text.len < 1 << 20)
+                buf_puts(&text, units[i]);
+            assert_true(score_text("format", params, "{}", text.data, text.len).value == 0);
+            assert_int_not_equal(
+                score_text("exact", "{}", "{\"answer\":\"a\"}", text.data, text.len).verdict, PASS);
+        }
+    }
+}
+
 static void parameters_that_do_not_fit_are_named(void **state)
 {
     (void)state;
@@ -198,6 +221,7 @@ int main(void)
         cmocka_unit_test(tags_count_a_quarter_each),
         cmocka_unit_test(the_cosine_falls_from_its_start_to_its_end),
         cmocka_unit_test(the_cosine_of_the_defaults),
+        cmocka_unit_test(hostile_texts_are_bounded),
         cmocka_unit_test(parameters_that_do_not_fit_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
