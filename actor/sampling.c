@@ -23,7 +23,8 @@ struct sampling {
 
     /* The engine's thread alone. */
     struct engine *engine; /* owned */
-    struct hash loaded;
+    struct hash loaded;    /* and as what: */
+    enum weights_type loaded_type;
     struct sample_job *active[RING];
     size_t active_count;
 };
@@ -131,12 +132,17 @@ static struct sample_request request_of(struct sample_job *job)
     };
 }
 
+static bool is_loaded(const struct sampling *s, const struct sample_lease *l)
+{
+    return hash_equal(&s->loaded, &l->weights) && s->loaded_type == l->weights_type;
+}
+
 /* The next job of the version that is loaded; cancelled ones go back at once. */
 static struct sample_job *take(struct sampling *s)
 {
     for (struct sample_job *job; (job = ring_peek(s)) != NULL;) {
         bool cancelled = is_cancelled(s, job);
-        if (!cancelled && !hash_equal(&job->lease.weights, &s->loaded))
+        if (!cancelled && !is_loaded(s, &job->lease))
             return NULL;
         ring_pop(s);
         if (!cancelled)
@@ -182,6 +188,7 @@ static void pack_group(
         .submit_group = {.lease = job->lease.lease,
             .weights = job->lease.weights,
             .numerics_id = s->o.numerics_id,
+            .weights_type = job->lease.weights_type,
             .completions = list,
             .completion_count = n,
             .wall_us = (clock_mono_ns() - job->started_ns) / 1000},
@@ -215,12 +222,13 @@ static int load(struct sampling *s, const struct sample_job *job, struct err *e)
 {
     if (s->engine == NULL && engine_new(&s->o.config, &s->o.engine, &s->engine, e) < 0)
         return err_ctx(e, "making the engine");
-    if (hash_equal(&s->loaded, &job->lease.weights))
+    if (is_loaded(s, &job->lease))
         return 0;
     s->loaded = (struct hash){0};
-    if (engine_load(s->engine, job->params, e) < 0)
+    if (engine_load(s->engine, job->params, job->lease.weights_type, e) < 0)
         return err_ctx(e, "packing version %llu", (unsigned long long)job->lease.version);
     s->loaded = job->lease.weights;
+    s->loaded_type = job->lease.weights_type;
     return 0;
 }
 

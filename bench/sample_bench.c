@@ -22,6 +22,7 @@ enum { LENGTH_CAP = 4 };
 struct options {
     const char *shape, *isa;
     uint32_t sequences, group, batch, prompt, new_tokens, threads, rounds, context;
+    enum weights_type weights;
     bool geometric, publish;
 };
 
@@ -91,7 +92,7 @@ static double publish_run(struct source *s, const struct params *p, struct err *
     s->next = 0;
     s->tokens = s->start_ns = 0;
     s->tokens_before = engine_stats(s->engine).tokens_sampled;
-    if (engine_load(s->engine, p, e) < 0 || engine_run(s->engine, &source, e) < 0)
+    if (engine_load(s->engine, p, s->o->weights, e) < 0 || engine_run(s->engine, &source, e) < 0)
         return -1;
     return (double)(s->start_ns - start_ns) / 1e9;
 }
@@ -114,9 +115,9 @@ static int measure(struct source *s, const struct bench_model *m, struct err *e)
     if (r == 0) {
         const char *unit = o->publish ? "seconds from parameters to first tokens" : "tokens/s";
         qsort(results, o->rounds, sizeof(*results), by_size);
-        printf("%s %u sequences, %u threads: %.4g %s, median of %u (%.4g to %.4g)\n", o->shape,
-            o->sequences, o->threads, results[o->rounds / 2], unit, o->rounds, results[0],
-            results[o->rounds - 1]);
+        printf("%s %s %u sequences, %u threads: %.4g %s, median of %u (%.4g to %.4g)\n", o->shape,
+            weights_type_name(o->weights), o->sequences, o->threads, results[o->rounds / 2], unit,
+            o->rounds, results[0], results[o->rounds - 1]);
     }
     free(results);
     return r;
@@ -158,7 +159,7 @@ static int run(const struct options *o, struct err *e)
     if (r == 0)
         r = engine_new(&m.config, &eo, &en, e);
     if (r == 0)
-        r = engine_load(en, &m.params, e);
+        r = engine_load(en, &m.params, o->weights, e);
     if (r == 0) {
         struct source s = {.o = o, .engine = en};
         stop = mem_array(m.config.vocab, sizeof(*stop));
@@ -184,7 +185,8 @@ static const struct argp_option option_table[] = {
     {"new", 't', "N", 0, "tokens of a completion (128)", 0},
     {"threads", 'j', "N", 0, "threads (2)", 0},
     {"rounds", 'r', "N", 0, "rounds, of which the median counts (3)", 0},
-    {"isa", 'i', "NAME", 0, "auto, avx512, avx2 or portable", 0},
+    {"isa", 'i', "NAME", 0, "auto or an instruction set", 0},
+    {"weights", 'w', "TYPE", 0, "f32, bf16 or int8 (f32)", 0},
     {"geometric", OPT_GEOMETRIC, NULL, 0, "lengths vary around --new", 0},
     {"publish", OPT_PUBLISH, NULL, 0, "measure packing and the first step", 0},
     {"context", OPT_CONTEXT, "N", 0, "positions that the model allows", 0},
@@ -219,6 +221,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case 'i':
         o->isa = arg;
+        break;
+    case 'w':
+        if (weights_type_parse(arg) < 0)
+            argp_error(state, "--weights %s: expected f32, bf16 or int8", arg);
+        o->weights = (enum weights_type)weights_type_parse(arg);
         break;
     case OPT_GEOMETRIC:
         o->geometric = true;

@@ -39,6 +39,14 @@ uint64_t args_integer(
     return value;
 }
 
+enum weights_type args_weights(const char *arg, struct argp_state *state)
+{
+    int type = weights_type_parse(arg);
+    if (type < 0)
+        argp_error(state, "--weights %s: expected f32, bf16 or int8", arg);
+    return (enum weights_type)type;
+}
+
 void args_take(const char **ret, char *arg, const char *what, struct argp_state *state)
 {
     if (*ret != NULL)

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/words.h"
+
 /* argv[0] is the command's name. Wrong usage ends the process with status 2, --help with 0: nothing
  * is open yet then. */
 void args_parse(const struct argp *argp, int argc, char **argv, void *input);
@@ -15,6 +17,9 @@ double args_number(
     const char *arg, const char *name, double low, double high, struct argp_state *state);
 uint64_t args_integer(
     const char *arg, const char *name, uint64_t low, uint64_t high, struct argp_state *state);
+
+/* The value of --weights; anything else is wrong usage. */
+enum weights_type args_weights(const char *arg, struct argp_state *state);
 
 /* Stores the one positional argument that *ret is for; a second one is wrong usage. */
 void args_take(const char **ret, char *arg, const char *what, struct argp_state *state);

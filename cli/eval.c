@@ -19,6 +19,7 @@ enum {
     KEY_SCORER,
     KEY_SEED,
     KEY_THREADS,
+    KEY_WEIGHTS,
     KEY_RESPONSES,
     KEY_JSON
 };
@@ -29,6 +30,7 @@ struct eval_args {
     struct eval_options options;
     uint64_t limit;
     unsigned threads;
+    enum weights_type weights;
     bool json;
 };
 
@@ -187,7 +189,7 @@ static int eval_open(struct eval *ev, struct eval_args *args, struct err *e)
         return err_ctx(e, "'%s'", args->data);
     size_t rows = dataset_count(ev->data);
     args->options.tasks = args->limit > 0 && args->limit < rows ? args->limit : rows;
-    return cli_model_open(args->model, &engine, &ev->model, e);
+    return cli_model_open(args->model, &engine, args->weights, &ev->model, e);
 }
 
 static int eval(struct eval *ev, struct eval_args *args, struct err *e)
@@ -255,6 +257,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case KEY_SEED:
         args->options.seed = args_integer(arg, "seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
         return 0;
+    case KEY_WEIGHTS:
+        args->weights = args_weights(arg, state);
+        return 0;
     case KEY_THREADS:
         args->threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
         return 0;
@@ -289,6 +294,7 @@ static const struct argp_option eval_options[] = {
     {"scorer", KEY_SCORER, "NAME[:PARAM=VALUE,...]", 0,
         "may be repeated, the first gives the verdict; default: what the format calls for", 0},
     {"seed", KEY_SEED, "S", 0, "same seed, same completions (0)", 0},
+    {"weights", KEY_WEIGHTS, "TYPE", 0, "f32 (default), or rounded for speed: bf16, int8", 0},
     {"threads", KEY_THREADS, "N", 0, "threads (1); the results do not depend on it", 0},
     {"responses", KEY_RESPONSES, "FILE", 0,
         "writes the completions too, as `cohort grade --responses` reads them", 0},

@@ -138,6 +138,8 @@ int explain_sampling(const struct explain *x, struct err *e)
             (double)g->temperature, g->max_tokens);
     if (say_version(x, e) < 0)
         return e->code;
+    if (g->weights_type != WEIGHTS_F32)
+        explain_say("", "rounded to %s for sampling", weights_type_name(g->weights_type));
     explain_say("key",
         "seed %" PRIu64 ", domain %s, stage %u, ordinal %" PRIu64 ", completion %u; position = "
         "index of the token",

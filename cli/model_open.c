@@ -1,8 +1,8 @@
 /* model_open.c: from a model directory to an engine. */
 #include "cli/model_open.h"
 
-static int open_parts(
-    const char *dir, const struct engine_options *o, struct cli_model *m, struct err *e)
+static int open_parts(const char *dir, const struct engine_options *o, enum weights_type type,
+    struct cli_model *m, struct err *e)
 {
     struct model_config config;
     if (model_dir_config(dir, &config, e) < 0 || tokenizer_load(dir, &m->tokenizer, e) < 0)
@@ -17,18 +17,18 @@ static int open_parts(
     if (rc == 0)
         rc = model_dir_read(dir, &params, e);
     if (rc == 0)
-        rc = engine_load(m->engine, &params, e);
+        rc = engine_load(m->engine, &params, type, e);
     if (rc == 0)
         m->digest = params_digest(&params);
     params_done(&params);
     return rc;
 }
 
-int cli_model_open(
-    const char *dir, const struct engine_options *o, struct cli_model *ret, struct err *e)
+int cli_model_open(const char *dir, const struct engine_options *o, enum weights_type type,
+    struct cli_model *ret, struct err *e)
 {
     struct cli_model m = {0};
-    int rc = open_parts(dir, o, &m, e);
+    int rc = open_parts(dir, o, type, &m, e);
     if (rc < 0) {
         cli_model_close(&m);
         return rc;

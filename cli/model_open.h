@@ -13,9 +13,10 @@ struct cli_model {
     struct hash digest;          /* of the parameters */
 };
 
-/* dir is a Hugging Face directory. The parameters are packed into the engine and dropped. */
-int cli_model_open(const char *dir, const struct engine_options *o, struct cli_model *ret,
-    struct err *e) ERR_WARN_UNUSED;
+/* dir is a Hugging Face directory. The parameters are packed into the engine as weights of that
+ * type and dropped. */
+int cli_model_open(const char *dir, const struct engine_options *o, enum weights_type type,
+    struct cli_model *ret, struct err *e) ERR_WARN_UNUSED;
 void cli_model_close(struct cli_model *m);
 
 enum { CLI_MAX_TOKENS = 1024 };

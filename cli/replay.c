@@ -113,7 +113,7 @@ static int open_engine(const struct stored_run *r, const struct stored_group *g,
     if (rc == 0)
         rc = engine_new(model, o, ret, e);
     if (rc == 0)
-        rc = engine_load(*ret, &params, e);
+        rc = engine_load(*ret, &params, g->weights_type, e);
     params_done(&params);
     param_table_free(table);
     return rc;
@@ -183,7 +183,8 @@ static int print_group(const struct stored_group *g, const char *isa, struct err
            "; %u completion%s, %s\n",
         g->id, purpose_name(g->purpose), g->stage_name, g->step, g->slot, g->task, g->n,
         g->n == 1 ? "" : "s", g->greedy ? "greedy" : "sampled");
-    printf("weights: version %" PRIu64 ", %s\n", g->version, hash_hex(&g->weights, hex));
+    printf("weights: version %" PRIu64 ", %s, sampled as %s\n", g->version,
+        hash_hex(&g->weights, hex), weights_type_name(g->weights_type));
     printf("key: seed %" PRIu64 ", domain %s, stage %u, ordinal %" PRIu64 "; temperature %g\n",
         g->key.seed, purpose_name(g->purpose), g->key.stage, g->key.ordinal,
         (double)g->temperature);

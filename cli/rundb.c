@@ -9,7 +9,7 @@
 #include "common/base/mem.h"
 
 enum {
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
     BUSY_MS =
         2000, /* the learner's own recovery of the log after a crash takes the lock for less */
 };

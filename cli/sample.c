@@ -11,7 +11,16 @@
 #include "common/text/template.h"
 #include "proto/limits.h"
 
-enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_TEMPLATE, KEY_THREADS, KEY_JSON };
+enum {
+    KEY_TOP_K = 256,
+    KEY_TOP_P,
+    KEY_MIN_P,
+    KEY_SEED,
+    KEY_TEMPLATE,
+    KEY_THREADS,
+    KEY_WEIGHTS,
+    KEY_JSON
+};
 
 struct sample_args {
     const char *model, *prompt, *template;
@@ -19,6 +28,7 @@ struct sample_args {
     uint64_t seed;
     struct sample_params params;
     unsigned threads;
+    enum weights_type weights;
     bool json;
 };
 
@@ -54,6 +64,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_TEMPLATE:
         args->template = arg;
+        return 0;
+    case KEY_WEIGHTS:
+        args->weights = args_weights(arg, state);
         return 0;
     case KEY_THREADS:
         args->threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
@@ -162,6 +175,7 @@ int cmd_sample(int argc, char **argv)
         {"top-p", KEY_TOP_P, "P", 0, "only the smallest set of probability P (1: all)", 0},
         {"min-p", KEY_MIN_P, "P", 0, "only tokens of at least P times the best one's", 0},
         {"seed", KEY_SEED, "S", 0, "same seed, same completions (0)", 0},
+        {"weights", KEY_WEIGHTS, "TYPE", 0, "f32 (default), or rounded for speed: bf16, int8", 0},
         {"threads", KEY_THREADS, "N", 0, "threads (1); the results do not depend on it", 0},
         {"json", KEY_JSON, NULL, 0, "one JSON object per completion: exact text, tokens, logp", 0},
         {0}};
@@ -175,7 +189,7 @@ int cmd_sample(int argc, char **argv)
     struct err e = {0};
     struct cli_model model = {0};
     struct engine_options options_engine = {.threads = args.threads, .isa = "auto"};
-    int rc = cli_model_open(args.model, &options_engine, &model, &e);
+    int rc = cli_model_open(args.model, &options_engine, args.weights, &model, &e);
     if (rc == 0)
         rc = sample(&args, &model, &e);
     cli_model_close(&model);

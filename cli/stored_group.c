@@ -14,7 +14,7 @@ static const char group_sql[] =
     "SELECT g.task, g.ordinal, g.version, g.purpose, g.mode, g.state, g.stage, g.step, g.slot, "
     "g.n, "
     "g.max_tokens, g.temperature, st.name, coalesce(g.worker, ''), t.prompt_ids, g.weights, "
-    "g.numerics_id, g.segment, g.offset, g.length "
+    "g.numerics_id, g.segment, g.offset, g.length, g.weights_type "
     "FROM groups g JOIN stages st ON st.stage = g.stage JOIN tasks t ON t.id = g.task "
     "WHERE g.id = ?1";
 
@@ -69,6 +69,11 @@ static int take_row(
     g->n = (uint32_t)rundb_int(q, 9);
     g->max_tokens = (uint32_t)rundb_int(q, 10);
     g->temperature = (float)rundb_real(q, 11);
+    int type = weights_type_parse(rundb_text(q, 20));
+    if (type < 0)
+        return err_set(e, ERR_DATA, "group %llu has weights type '%s' in the tables",
+            (unsigned long long)g->id, rundb_text(q, 20));
+    g->weights_type = (enum weights_type)type;
     g->stage_name = mem_strdup(rundb_text(q, 12));
     g->worker = mem_strdup(rundb_text(q, 13));
     g->key = (struct rng_key){.seed = r->seed,

@@ -20,6 +20,7 @@ struct stored_group {
     bool greedy, sampled, scored, pruned; /* pruned: place is no more */
     uint32_t stage, step, slot, n, max_tokens;
     float temperature;
+    enum weights_type weights_type;
     char *stage_name;       /* owned */
     char *worker;           /* owned; "" before it is sampled */
     const uint32_t *prompt; /* in arena */

@@ -42,7 +42,8 @@ struct plan_item *eval_plan(const struct recipe *r, uint32_t stage, uint32_t don
             .version = version,
             .n = greedy ? 1 : st->eval.samples,
             .max_tokens = st->max_tokens,
-            .temperature = greedy ? 0 : st->temperature};
+            .temperature = greedy ? 0 : st->temperature,
+            .weights_type = WEIGHTS_F32}; /* what is kept is judged, not its rounded form */
         p->prompt = corpus_prompt(tasks, slot, &p->prompt_len);
     }
     *ret_count = (size_t)count * 2;

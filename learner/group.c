@@ -89,7 +89,7 @@ static void add_group(const struct recipe_stage *st, const struct step_group *g,
         m->completions[at->completion_count++] = (struct loss_completion){.len = c->len,
             .advantage = g->advantage[k],
             .weight = loss_weight(st->loss.normalise, &m->count, c->len)};
-        memcpy(m->old + at->token_count, c->logp, c->len * sizeof(float));
+        memcpy(m->behaviour + at->token_count, c->logp, c->len * sizeof(float));
         at->token_count += c->len;
     }
     if (n > 0)
@@ -104,7 +104,8 @@ void minibatch_make(const struct recipe_stage *st, const struct step_groups *s, 
     count_minibatch(st, s, number, &m);
     m.groups = arena_alloc(s->arena, (m.group_count + 1) * sizeof(*m.groups));
     m.completions = arena_alloc(s->arena, (m.completion_count + 1) * sizeof(*m.completions));
-    m.old = arena_alloc(s->arena, (m.token_count + 1) * sizeof(*m.old));
+    m.behaviour = arena_alloc(s->arena, (m.token_count + 1) * sizeof(*m.behaviour));
+    m.old = st->loss.old_recomputed ? NULL : m.behaviour;
     for (size_t i = 0; i < s->count; i++) {
         if (s->groups[i].minibatch == number)
             add_group(st, &s->groups[i], s->arena, &m, &at);

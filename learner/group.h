@@ -45,7 +45,8 @@ struct minibatch {
     size_t group_count;
     struct loss_completion *completions; /* of all groups, in order */
     size_t completion_count;
-    float *old; /* behaviour log-probs of all tokens, in order */
+    float *behaviour; /* log-probs of all tokens as sampled, in order */
+    float *old;       /* of pi_old: behaviour, or NULL when it is to be recomputed */
     size_t token_count;
     struct loss_count count; /* the denominators */
 };

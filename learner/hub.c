@@ -79,6 +79,7 @@ static void restore_group(struct hub *h, const struct snapshot_group *s)
         .n = s->n,
         .max_tokens = s->max_tokens,
         .temperature = s->temperature,
+        .weights_type = s->weights_type,
         .state = s->state,
         .jobs = s->jobs,
         .prompt = mem_dup(s->prompt, s->prompt_len * sizeof(uint32_t)),
@@ -282,10 +283,10 @@ struct hub_counts hub_counts(const struct hub *h)
 static void print_group(const struct group *g, struct buf *out)
 {
     buf_printf(out,
-        "group %ju %s stage %u version %ju ordinal %ju n %u max %u t %a %s jobs %u prompt",
+        "group %ju %s stage %u version %ju ordinal %ju n %u max %u t %a %s %s jobs %u prompt",
         (uintmax_t)g->id, purpose_name(g->purpose), g->stage, (uintmax_t)g->version,
         (uintmax_t)g->ordinal, g->n, g->max_tokens, (double)g->temperature,
-        group_state_name(g->state), g->jobs);
+        weights_type_name(g->weights_type), group_state_name(g->state), g->jobs);
     for (uint32_t i = 0; i < g->prompt_len; i++)
         buf_printf(out, " %u", g->prompt[i]);
     for (uint32_t i = 0; g->settled && i < g->n; i++)

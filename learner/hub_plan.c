@@ -186,6 +186,7 @@ static uint64_t plan_group(
         .n = p->n,
         .max_tokens = p->max_tokens,
         .temperature = p->temperature,
+        .weights_type = p->weights_type,
         .state = GROUP_PLANNED,
         .prompt = mem_dup(p->prompt, p->prompt_len * sizeof(uint32_t)),
         .prompt_len = p->prompt_len};
@@ -202,7 +203,8 @@ static uint64_t plan_group(
         .slot = p->slot,
         .n = p->n,
         .max_tokens = p->max_tokens,
-        .temperature = p->temperature};
+        .temperature = p->temperature,
+        .weights_type = p->weights_type};
     job_add(h, job_new(h, g, g->id * JOBS_PER_GROUP + g->jobs++, JOB_SAMPLE), out);
     return g->id;
 }

@@ -13,6 +13,7 @@ struct group { /* planned or sampled; forgotten once scored */
     enum purpose purpose;
     uint32_t stage, n, max_tokens;
     float temperature;
+    enum weights_type weights_type;
     enum group_state state;
     uint32_t jobs;    /* numbers given */
     uint32_t *prompt; /* owned */

@@ -110,8 +110,11 @@ static const char *check_group(const struct hub *h, const struct lease *l,
         return "sampled from other weights than the version's";
     if (!hash_equal(&m->numerics_id, &h->o.numerics_id))
         return "sampled with another numerics id than the run's";
-    if (m->weights_type != 0)
-        return "sampled with another weights type than f32";
+    if (m->weights_type != g->weights_type) {
+        (void)snprintf(text, LIMIT_TEXT, "sampled with %s weights, expected %s",
+            weights_type_name(m->weights_type), weights_type_name(g->weights_type));
+        return text;
+    }
     if (m->completion_count != g->n) {
         (void)snprintf(text, LIMIT_TEXT, "%zu completions, expected %u", m->completion_count, g->n);
         return text;

@@ -2,6 +2,7 @@
 #include "learner/loss.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { CHUNK = 256 };                  /* tokens for which the two exponentials are taken at once */
@@ -34,6 +35,11 @@ void loss_parts_add(struct loss_parts *to, const struct loss_parts *from)
     to->clipped_high += from->clipped_high;
     if (from->ratio_max > to->ratio_max)
         to->ratio_max = from->ratio_max;
+    to->sum_gap += from->sum_gap;
+    to->sum_importance += from->sum_importance;
+    to->capped += from->capped;
+    if (from->gap_max > to->gap_max)
+        to->gap_max = from->gap_max;
 }
 
 /* exp(clamp(a - b)) of n <= CHUNK elements. */
@@ -77,31 +83,56 @@ static double kl_term(enum kl_kind kind, double d, double r, double *ret_slope)
     return r + d - 1;
 }
 
+/* The weights of n <= CHUNK tokens, min(exp(old - behaviour), C), and how far the two policies lie
+ * apart; 1 where old is what sampled. */
+static void importance(const struct recipe_loss *o, const struct ops *ops, float *u,
+    const float *old, const float *behaviour, size_t n, struct loss_parts *p)
+{
+    if (behaviour == NULL) {
+        for (size_t i = 0; i < n; i++)
+            u[i] = 1;
+        return;
+    }
+    ratios(ops, u, old, behaviour, n);
+    for (size_t i = 0; i < n; i++) {
+        double gap = fabs((double)old[i] - (double)behaviour[i]);
+        p->sum_gap += gap;
+        if (gap > p->gap_max)
+            p->gap_max = gap;
+        p->capped += u[i] > o->importance_cap;
+        if (u[i] > o->importance_cap)
+            u[i] = (float)o->importance_cap;
+        p->sum_importance += u[i];
+    }
+}
+
 /* Tokens first .. first + n - 1 of a completion that is not masked. */
 static void policy_chunk(const struct recipe_loss *o, const struct ops *ops,
     const struct loss_completion *c, const struct loss_tokens *in, size_t first, size_t n,
     float *dlogp, float *dentropy, struct loss_parts *p)
 {
-    float rho[CHUNK], r[CHUNK];
-    ratios(ops, rho, in->logp + first, in->old + first, n);
+    float rho[CHUNK], r[CHUNK], u[CHUNK];
+    const float *old = in->old != NULL ? in->old : in->logp;
+    ratios(ops, rho, in->logp + first, old + first, n);
+    importance(o, ops, u, old + first, in->behaviour ? in->behaviour + first : NULL, n, p);
     if (in->reference != NULL)
         ratios(ops, r, in->reference + first, in->logp + first, n);
     for (size_t i = 0; i < n; i++) {
         double l = in->logp[first + i], slope, unused, slope_kl = 0;
-        p->surrogate += c->weight * surrogate(o, rho[i], c->advantage, &slope, p);
+        p->surrogate += c->weight * u[i] * surrogate(o, rho[i], c->advantage, &slope, p);
         if (in->reference != NULL) {
             double d = l - in->reference[first + i];
             p->kl += c->weight * o->kl_coef * kl_term(o->kl, d, r[i], &slope_kl);
             p->sum_kl_ref += kl_term(KL_K3, d, r[i], &unused);
         }
-        dlogp[first + i] = (float)(c->weight * (slope + o->kl_coef * slope_kl));
+        dlogp[first + i] = (float)(c->weight * (u[i] * slope + o->kl_coef * slope_kl));
         if (in->entropy != NULL) {
             p->entropy -= c->weight * o->entropy_coef * in->entropy[first + i];
             p->sum_entropy += in->entropy[first + i];
         }
         if (dentropy != NULL)
             dentropy[first + i] = (float)(-c->weight * o->entropy_coef);
-        p->sum_kl_old += in->old[first + i] - l;
+        p->sum_kl_old += old[first + i] - l;
         if (rho[i] > p->ratio_max)
             p->ratio_max = rho[i];
     }

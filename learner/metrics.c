@@ -105,6 +105,14 @@ static void add_groups(struct metric_list *l, const struct recipe *recipe, const
     metric_add(l, METRIC_SECONDS_SAMPLE, f->sample_us / 1e6);
 }
 
+static void add_importance(struct metric_list *l, const struct loss_parts *p)
+{
+    add_mean(l, METRIC_SAMPLER_GAP_MEAN, p->sum_gap, p->tokens);
+    metric_add(l, METRIC_SAMPLER_GAP_MAX, p->gap_max);
+    add_mean(l, METRIC_IMPORTANCE_MEAN, p->sum_importance, p->tokens);
+    add_mean(l, METRIC_IMPORTANCE_CAPPED, p->capped, p->tokens);
+}
+
 void metrics_of_grpo(struct metric_list *l, const struct recipe *recipe,
     const struct step_groups *groups, uint64_t version, const struct step_result *r,
     const struct step_times *t)
@@ -127,6 +135,8 @@ void metrics_of_grpo(struct metric_list *l, const struct recipe *recipe,
     add_mean(l, METRIC_KL_OLD, p->sum_kl_old, p->tokens);
     if (p->kl != 0 || p->sum_kl_ref != 0)
         add_mean(l, METRIC_KL_REF, p->sum_kl_ref, p->tokens);
+    if (p->sum_importance > 0)
+        add_importance(l, p);
     add_updates(l, r);
     metric_add(l, METRIC_UPDATES, r->updates);
     add_mean(l, METRIC_STALENESS, lag, (double)groups->count);

@@ -70,7 +70,16 @@
     X(METRIC_TOKENS_WASTED, "tokens_wasted", "tokens", "sampled - trained", "-",                   \
         "the step's groups")                                                                       \
     X(METRIC_LOGP_GAP, "logp_gap", "nats", "max |behaviour - recomputed log-prob|; must be 0",     \
-        "-", "first update at lag 0, else one keyed group under its own version")                  \
+        "-", "first update at lag 0 with f32, else one keyed group under its own weights")         \
+    X(METRIC_SAMPLER_GAP_MEAN, "sampling/sampling_logp_difference/mean", "nats",                   \
+        "sum of |logp_old - behaviour|", "trained tokens", "all updates, when old is recomputed")  \
+    X(METRIC_SAMPLER_GAP_MAX, "sampling/sampling_logp_difference/max", "nats",                     \
+        "max |logp_old - behaviour|", "-", "all updates, when old is recomputed")                  \
+    X(METRIC_IMPORTANCE_MEAN, "sampling/importance_sampling_ratio/mean", "1",                      \
+        "sum of min(pi_old / pi_sampled, importance-cap)", "trained tokens",                       \
+        "all updates, when old is recomputed")                                                     \
+    X(METRIC_IMPORTANCE_CAPPED, "sampling/importance_sampling_ratio/capped", "share",              \
+        "tokens above importance-cap", "trained tokens", "all updates, when old is recomputed")    \
     X(METRIC_SECONDS_WAIT, "seconds/wait", "s", "waiting for groups and scores", "-", "the step")  \
     X(METRIC_SECONDS_TRAIN, "seconds/train", "s", "forward, backward, update", "-", "the step")    \
     X(METRIC_SECONDS_PUBLISH, "seconds/publish", "s", "weights file and checkpoint", "-",          \

@@ -107,6 +107,7 @@ struct row_group {
     enum sample_mode mode;
     uint32_t stage, step, wave, slot, n, max_tokens;
     float temperature;
+    enum weights_type weights_type;
 };
 
 struct row_group_sampled {

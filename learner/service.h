@@ -72,6 +72,7 @@ struct plan_item {
     uint64_t version;
     uint32_t n, max_tokens;
     float temperature; /* 0 for greedy */
+    enum weights_type weights_type;
 };
 
 /* ---- one transaction ---- */

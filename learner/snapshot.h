@@ -17,6 +17,7 @@ struct snapshot_group { /* not scored yet */
     enum purpose purpose;
     uint32_t stage, n, max_tokens;
     float temperature;
+    enum weights_type weights_type;
     enum group_state state;
     uint32_t jobs; /* numbers given to its jobs so far */
     const uint32_t *prompt;

@@ -8,3 +8,7 @@ const char sql_schema[] =
 const char sql_views[] =
 #include "views.sql.inc"
     ;
+
+const char sql_weights_type[] =
+#include "weights_type.sql.inc"
+    ;

@@ -4,5 +4,6 @@
 
 extern const char sql_schema[];
 extern const char sql_views[];
+extern const char sql_weights_type[];
 
 #endif

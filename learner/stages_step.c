@@ -52,7 +52,8 @@ static void plan_groups(const struct stages *s, uint32_t step, struct plan_list 
             .version = plan_version(s->first_version, st->lag, step),
             .n = st->group_size,
             .max_tokens = st->max_tokens,
-            .temperature = st->temperature};
+            .temperature = st->temperature,
+            .weights_type = st->weights_type};
         p.prompt = corpus_prompt(s->data, row, &p.prompt_len);
         plan_append(l, &p, 1);
     }
@@ -279,8 +280,8 @@ static int find_groups(
     return r;
 }
 
-/* With a lag, the log-probs of one keyed group are computed again under its own version. A file
- * that is pruned already (a resume that is far behind) leaves the metric out. */
+/* With a lag, or rounded weights, the log-probs of one keyed group are computed again under its own
+ * version. A file that is pruned already (a resume that is far behind) leaves the metric out. */
 static int measure_gap(struct stages *s, uint32_t step, struct work_done *w, struct err *e)
 {
     const struct stored_group *g =
@@ -316,7 +317,7 @@ static int compute_grpo(
     w->version = s->first_version + step;
     step_groups_make(s->o.recipe, s->stage, step, w->stored->groups, w->stored->count, &w->groups);
     r = step_grpo(&s->context, step, &w->groups, w->version, &w->result, e);
-    if (r == 0 && !again && s->st->lag > 0)
+    if (r == 0 && !again && (s->st->lag > 0 || s->st->weights_type != WEIGHTS_F32))
         r = measure_gap(s, step, w, e);
     w->times.train = seconds_since(begin);
     return r;

@@ -125,7 +125,8 @@ static void policy(void *arg, const struct pack_slice *s, const float *logp, con
 {
     const struct policy_loss *p = arg;
     struct loss_tokens in = {.logp = logp,
-        .old = p->mb->old + s->token,
+        .old = p->mb->old != NULL ? p->mb->old + s->token : NULL,
+        .behaviour = p->options->old_recomputed ? p->mb->behaviour + s->token : NULL,
         .entropy = entropy,
         .reference = p->reference != NULL ? p->reference + s->token : NULL};
     loss_policy(p->options, p->ops, p->mb->completions + s->completion, s->completion_count, &in,
@@ -162,22 +163,37 @@ static int minibatch_gradient(const struct step_context *c, const struct minibat
     return trainer_backward(c->trainer, &batch, &loss, ret, logp, e);
 }
 
-static int minibatch_step(const struct step_context *c, const struct step_groups *groups,
-    int32_t number, bool measure_gap, struct step_result *r, struct err *e)
+static int minibatch_step(const struct step_context *c, const struct minibatch *mb,
+    bool measure_gap, struct step_result *r, struct err *e)
 {
     const struct recipe_stage *st = stage_of(c);
-    struct minibatch mb;
-    minibatch_make(st, groups, number, &mb);
-    if (mb.group_count == 0)
-        return 0;
-    CLEANUP_FREE float *logp = mem_array(mb.token_count, sizeof(*logp));
+    CLEANUP_FREE float *logp = mem_array(mb->token_count, sizeof(*logp));
     struct loss_parts parts;
-    int rc = minibatch_gradient(c, &mb, logp, &parts, e);
-    if (rc != 0)
-        return err_ctx(e, "minibatch %d", number);
-    if (measure_gap)
-        r->logp_gap = gap_max(mb.old, logp, mb.token_count);
-    return apply_update(c, (uint64_t)st->steps * st->minibatches, &parts, r, e);
+    int rc = minibatch_gradient(c, mb, logp, &parts, e);
+    if (rc == 0 && measure_gap)
+        r->logp_gap = gap_max(mb->behaviour, logp, mb->token_count);
+    return rc != 0 ? rc : apply_update(c, (uint64_t)st->steps * st->minibatches, &parts, r, e);
+}
+
+/* pi_old of the updates after the step's first: that one's own forward gives it the same bits. */
+static int recompute_old(const struct step_context *c, const struct step_groups *groups,
+    struct minibatch *list, struct err *e)
+{
+    const struct recipe_stage *st = stage_of(c);
+    bool first = true;
+    for (uint32_t m = 0; m < groups->minibatches; m++) {
+        struct minibatch *mb = &list[m];
+        if (mb->group_count == 0)
+            continue;
+        if (!first) {
+            struct trainer_batch batch = {mb->groups, mb->group_count, st->temperature};
+            mb->old = arena_alloc(groups->arena, mb->token_count * sizeof(*mb->old));
+            if (trainer_logprob(c->trainer, TRAINER_POLICY, &batch, mb->old, e) != 0)
+                return err_ctx(e, "log-probs of pi_old, minibatch %u", m);
+        }
+        first = false;
+    }
+    return 0;
 }
 
 /* Whether every group was sampled from the parameters that the step begins with. */
@@ -196,12 +212,20 @@ int step_grpo(const struct step_context *c, uint32_t step, const struct step_gro
     struct step_result r;
     result_begin(&r);
     r.groups = (uint32_t)groups->used;
-    bool on_policy = all_of_version(groups, version);
-    for (uint32_t m = 0; m < groups->minibatches; m++) {
-        int rc = minibatch_step(c, groups, (int32_t)m, on_policy && r.updates == 0, &r, e);
+    const struct recipe_stage *st = stage_of(c);
+    bool exact = st->weights_type == WEIGHTS_F32 && all_of_version(groups, version);
+    struct minibatch *list = arena_alloc(groups->arena, groups->minibatches * sizeof(*list));
+    for (uint32_t m = 0; m < groups->minibatches; m++)
+        minibatch_make(st, groups, (int32_t)m, &list[m]);
+    int rc = st->loss.old_recomputed ? recompute_old(c, groups, list, e) : 0;
+    for (uint32_t m = 0; m < groups->minibatches && rc == 0; m++) {
+        if (list[m].group_count > 0)
+            rc = minibatch_step(c, &list[m], exact && r.updates == 0, &r, e);
         if (rc != 0)
-            return err_ctx(e, "step %u", step);
+            err_ctx(e, "minibatch %u", m);
     }
+    if (rc != 0)
+        return err_ctx(e, "step %u", step);
     result_end(c, &r);
     *ret = r;
     return 0;
@@ -237,7 +261,7 @@ static int gap_of(const struct step_context *c, enum trainer_weights which,
 int step_gap(const struct step_context *c, const struct stored_group *group,
     const struct params *version, double *ret, struct err *e)
 {
-    if (trainer_set_other(c->trainer, version, e) != 0 ||
+    if (trainer_set_other(c->trainer, version, stage_of(c)->weights_type, e) != 0 ||
         gap_of(c, TRAINER_OTHER, group, 1, ret, e) != 0)
         return err_ctx(
             e, "log-probs of group %llu under its own version", (unsigned long long)group->id);
@@ -247,5 +271,9 @@ int step_gap(const struct step_context *c, const struct stored_group *group,
 int step_gap_now(const struct step_context *c, const struct stored_group *groups, size_t count,
     double *ret, struct err *e)
 {
-    return gap_of(c, TRAINER_POLICY, groups, count, ret, e);
+    enum weights_type type = stage_of(c)->weights_type;
+    if (type == WEIGHTS_F32)
+        return gap_of(c, TRAINER_POLICY, groups, count, ret, e);
+    int r = trainer_set_other(c->trainer, trainer_state(c->trainer).params, type, e);
+    return r != 0 ? r : gap_of(c, TRAINER_OTHER, groups, count, ret, e);
 }

@@ -42,7 +42,8 @@ int step_pretrain(const struct step_context *c, uint32_t step, const struct corp
 int step_grpo(const struct step_context *c, uint32_t step, const struct step_groups *groups,
     uint64_t version, struct step_result *ret, struct err *e) ERR_WARN_UNUSED;
 
-/* max |behaviour - recomputed| over one group under the parameters it was sampled from. */
+/* max |behaviour - recomputed| over one group under the parameters it was sampled from, rounded as
+ * they were then. */
 int step_gap(const struct step_context *c, const struct stored_group *group,
     const struct params *version, double *ret, struct err *e) ERR_WARN_UNUSED;
 

@@ -170,12 +170,12 @@ static int apply_group(struct applying *a, const struct row *row, struct err *e)
     const struct row_group *g = &row->group;
     return db_run(a->s, row->kind,
         "INSERT INTO groups (id, purpose, stage, step, wave, slot, mode, task, ordinal, version, n,"
-        " temperature, max_tokens, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "'planned')",
-        e, "itiiiitiiiidi", (int64_t)g->id, purpose_name(g->purpose), (int64_t)g->stage,
+        " temperature, max_tokens, weights_type, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " ?, ?, 'planned')",
+        e, "itiiiitiiiidit", (int64_t)g->id, purpose_name(g->purpose), (int64_t)g->stage,
         (int64_t)g->step, (int64_t)g->wave, (int64_t)g->slot, sample_mode_name(g->mode),
         (int64_t)g->task, (int64_t)g->ordinal, (int64_t)g->version, (int64_t)g->n,
-        (double)g->temperature, (int64_t)g->max_tokens);
+        (double)g->temperature, (int64_t)g->max_tokens, weights_type_name(g->weights_type));
 }
 
 static int add_completion(

@@ -253,7 +253,7 @@ static int configure(struct store *s, struct err *e)
 static const struct migration {
     int64_t version;
     const char *script, *views;
-} migrations[] = {{1, sql_schema, sql_views}};
+} migrations[] = {{1, sql_schema, sql_views}, {2, sql_weights_type, ""}};
 
 static int migrate_to(struct store *s, const struct migration *m, struct err *e)
 {

@@ -83,6 +83,11 @@ static int read_group(struct store *s, struct arena *a, struct snapshot_group *g
             strcmp(db_text(s, SLOT_LOAD_GROUPS, 9), "train") == 0 ? PURPOSE_TRAIN : PURPOSE_EVAL,
         .state = strcmp(db_text(s, SLOT_LOAD_GROUPS, 10), "sampled") == 0 ? GROUP_SAMPLED
                                                                           : GROUP_PLANNED};
+    int type = weights_type_parse(db_text(s, SLOT_LOAD_GROUPS, 11));
+    if (type < 0)
+        return err_set(e, ERR_DATA, "'%s': group %ju has weights type '%s'", s->db_path,
+            (uintmax_t)g->id, db_text(s, SLOT_LOAD_GROUPS, 11));
+    g->weights_type = (enum weights_type)type;
     if (g->n == 0 || g->n > LIMIT_GROUP || bytes == 0 || bytes % 4)
         return err_set(e, ERR_DATA, "'%s': group %ju has %u completions and a prompt of %d bytes",
             s->db_path, (uintmax_t)g->id, g->n, bytes);
@@ -95,7 +100,8 @@ static int load_groups(struct store *s, struct snapshot *ret, struct err *e)
     int r = db_bind(s, SLOT_LOAD_GROUPS,
         "SELECT g.id, g.ordinal, g.version, g.stage, g.n, g.max_tokens, g.temperature,"
         " (SELECT max(j.id) % 64 + 1 FROM jobs j WHERE"
-        "  j.id BETWEEN g.id * 64 AND g.id * 64 + 63), t.prompt_ids, g.purpose, g.state"
+        "  j.id BETWEEN g.id * 64 AND g.id * 64 + 63), t.prompt_ids, g.purpose, g.state,"
+        " g.weights_type"
         " FROM groups g JOIN tasks t ON t.id = g.task WHERE g.state <> 'scored' ORDER BY g.id",
         e, "");
     while (r == 0 && (r = db_next(s, SLOT_LOAD_GROUPS, e)) == 1) {

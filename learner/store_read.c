@@ -46,6 +46,10 @@ static int check_planned(struct store *s, const struct plan_item *p, uint64_t ta
     if ((float)db_double(s, SLOT_PLAN, 6) != p->temperature)
         return err_set(e, ERR_FAIL, "group %jd is planned with another temperature",
             (intmax_t)db_int(s, SLOT_PLAN, 0));
+    if (strcmp(db_text(s, SLOT_PLAN, 7), weights_type_name(p->weights_type)) != 0)
+        return err_set(e, ERR_FAIL, "group %jd is planned with %s weights, now it would be %s",
+            (intmax_t)db_int(s, SLOT_PLAN, 0), db_text(s, SLOT_PLAN, 7),
+            weights_type_name(p->weights_type));
     return 0;
 }
 
@@ -62,8 +66,8 @@ static int find_item(struct store *s, const struct plan_item *p, uint64_t *ret_g
     if (r < 0)
         return r;
     r = db_bind(s, SLOT_PLAN,
-        "SELECT id, task, ordinal, version, n, max_tokens, temperature FROM groups WHERE stage = ?"
-        " AND step = ? AND purpose = ? AND mode = ? AND wave = ? AND slot = ?",
+        "SELECT id, task, ordinal, version, n, max_tokens, temperature, weights_type FROM groups"
+        " WHERE stage = ? AND step = ? AND purpose = ? AND mode = ? AND wave = ? AND slot = ?",
         e, "iittii", (int64_t)p->stage, (int64_t)p->step, purpose_name(p->purpose),
         sample_mode_name(p->mode), (int64_t)p->wave, (int64_t)p->slot);
     r = first_row(s, SLOT_PLAN, r, e);

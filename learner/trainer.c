@@ -126,11 +126,15 @@ void trainer_drop_reference(struct trainer *t)
     t->reference = (struct params){0};
 }
 
-int trainer_set_other(struct trainer *t, const struct params *p, struct err *e)
+int trainer_set_other(
+    struct trainer *t, const struct params *p, enum weights_type type, struct err *e)
 {
     weights_free(t->other_weights);
     t->other_weights = NULL;
-    int r = weights_view(p, &t->other_weights, e);
+    int r = type == WEIGHTS_F32 ? weights_view(p, &t->other_weights, e)
+                                : weights_new(t->table, type, &t->other_weights, e);
+    if (r == 0 && type != WEIGHTS_F32)
+        weights_pack(t->other_weights, p);
     return r != 0 ? err_ctx(e, "weights of another version") : 0;
 }
 

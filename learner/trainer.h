@@ -51,8 +51,10 @@ void trainer_reset_optim(struct trainer *t); /* moments and their count to zero:
 /* The reference becomes the current parameters; it exists from the first call on. */
 int trainer_set_reference(struct trainer *t, struct err *e) ERR_WARN_UNUSED;
 void trainer_drop_reference(struct trainer *t);
-/* Parameters of another version, for TRAINER_OTHER; borrowed while that is used. */
-int trainer_set_other(struct trainer *t, const struct params *p, struct err *e) ERR_WARN_UNUSED;
+/* Parameters of another version, or the same rounded to another type, for TRAINER_OTHER; borrowed
+ * while that is used. */
+int trainer_set_other(struct trainer *t, const struct params *p, enum weights_type type,
+    struct err *e) ERR_WARN_UNUSED;
 
 struct trainer_batch {
     const struct train_group *groups;

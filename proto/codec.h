@@ -83,6 +83,7 @@ struct sample_lease {
     size_t prompt_len;
     uint32_t n, max_tokens, vocab;
     float temperature;
+    enum weights_type weights_type;
     uint64_t seed, ordinal;
     uint32_t domain, stage;
     const uint32_t *stop;
@@ -128,7 +129,7 @@ struct completion {
 struct msg_submit_group {
     uint64_t lease;
     struct hash weights, numerics_id;
-    uint32_t weights_type;
+    enum weights_type weights_type;
     const struct completion *completions;
     size_t completion_count;
     uint64_t wall_us;

@@ -92,6 +92,7 @@ static Cohort__SampleLease *pack_sample(struct arena *a, const struct sample_lea
     m->ordinal = l->ordinal;
     m->stop = pack_bytes(l->stop, sizeof(uint32_t) * l->stop_count);
     m->vocab = l->vocab;
+    m->weights_type = l->weights_type;
     return m;
 }
 

@@ -5,8 +5,6 @@
 #include "common/base/rng.h"
 #include "proto/unpack.h"
 
-enum { WEIGHTS_TYPE_F32 = 0 };
-
 uint64_t blob_bytes_max(unsigned kind)
 {
     switch (kind) {
@@ -77,6 +75,12 @@ static void unpack_poll(struct unpacker *u, const void *pb, struct msg *out)
     ret->tokens = m->tokens;
 }
 
+static enum weights_type unpack_weights_type(struct unpacker *u, uint32_t number)
+{
+    return (enum weights_type)unpack_range(
+        u, "weights_type", number, WEIGHTS_F32, WEIGHTS_TYPE_COUNT - 1);
+}
+
 static void unpack_sample(
     struct unpacker *u, const Cohort__SampleLease *m, struct sample_lease *ret)
 {
@@ -95,6 +99,7 @@ static void unpack_sample(
     if (!isfinite(m->temperature) || m->temperature < 0.0f)
         unpack_fail(
             u, "temperature", "%g, expected a finite number from 0", (double)m->temperature);
+    ret->weights_type = unpack_weights_type(u, m->weights_type);
     ret->seed = m->seed;
     ret->ordinal = m->ordinal;
     ret->domain = (uint32_t)unpack_range(u, "domain", m->domain, RNG_TRAIN, RNG_INIT);
@@ -143,8 +148,7 @@ static void unpack_submit_group(struct unpacker *u, const void *pb, struct msg *
     ret->lease = unpack_id(u, "lease", m->lease);
     ret->weights = unpack_hash(u, "weights", m->weights);
     ret->numerics_id = unpack_hash(u, "numerics_id", m->numerics_id);
-    ret->weights_type = (uint32_t)unpack_range(
-        u, "weights_type", m->weights_type, WEIGHTS_TYPE_F32, WEIGHTS_TYPE_F32);
+    ret->weights_type = unpack_weights_type(u, m->weights_type);
     ret->wall_us = m->wall_us;
     ret->completion_count = unpack_count(u, "completions", m->n_completions, 1, LIMIT_GROUP);
     struct completion *completions = unpack_array(u, ret->completion_count, sizeof(*completions));

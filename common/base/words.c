@@ -10,6 +10,7 @@ static const char *const verdict_names[] = {VERDICTS(WORD_TEXT)};
 static const char *const stop_reason_names[] = {STOP_REASONS(WORD_TEXT)};
 static const char *const score_fault_names[] = {SCORE_FAULTS(WORD_TEXT)};
 static const char *const purpose_names[] = {PURPOSES(WORD_TEXT)};
+static const char *const weights_type_names[] = {WEIGHTS_TYPES(WORD_TEXT)};
 
 #undef WORD_TEXT
 
@@ -40,11 +41,26 @@ const char *purpose_name(enum purpose p)
     return word(purpose_names, PURPOSE_COUNT, (unsigned)p);
 }
 
-int verdict_parse(const char *name)
+const char *weights_type_name(enum weights_type t)
 {
-    for (int i = 0; i < VERDICT_COUNT; i++) {
-        if (verdict_names[i] != NULL && strcmp(verdict_names[i], name) == 0)
+    return word(weights_type_names, WEIGHTS_TYPE_COUNT, (unsigned)t);
+}
+
+static int parse(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++) {
+        if (names[i] != NULL && strcmp(names[i], name) == 0)
             return i;
     }
     return -1;
+}
+
+int verdict_parse(const char *name)
+{
+    return parse(verdict_names, VERDICT_COUNT, name);
+}
+
+int weights_type_parse(const char *name)
+{
+    return parse(weights_type_names, WEIGHTS_TYPE_COUNT, name);
 }

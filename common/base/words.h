@@ -35,17 +35,26 @@
     X(PURPOSE_TRAIN, 0, "train")                                                                   \
     X(PURPOSE_EVAL, 1, "eval")
 
+/* The form of the weights that sampled a group; the master is always f32. */
+#define WEIGHTS_TYPES(X)                                                                           \
+    X(WEIGHTS_F32, 0, "f32")                                                                       \
+    X(WEIGHTS_BF16, 1, "bf16")                                                                     \
+    X(WEIGHTS_INT8, 2, "int8")
+
 #define WORDS_ENUM(name, number, text) name = number,
 enum verdict { VERDICTS(WORDS_ENUM) VERDICT_COUNT };
 enum stop_reason { STOP_REASONS(WORDS_ENUM) STOP_COUNT };
 enum score_fault { SCORE_FAULTS(WORDS_ENUM) SCORE_FAULT_COUNT };
 enum purpose { PURPOSES(WORDS_ENUM) PURPOSE_COUNT };
+enum weights_type { WEIGHTS_TYPES(WORDS_ENUM) WEIGHTS_TYPE_COUNT };
 #undef WORDS_ENUM
 
 const char *verdict_name(enum verdict v); /* "?" outside the range */
 const char *stop_reason_name(enum stop_reason s);
 const char *score_fault_name(enum score_fault f);
 const char *purpose_name(enum purpose p);
-int verdict_parse(const char *name); /* -1 when unknown */
+const char *weights_type_name(enum weights_type t);
+int verdict_parse(const char *name); /* -1 when unknown, here and below */
+int weights_type_parse(const char *name);
 
 #endif

@@ -149,12 +149,16 @@ static int check_table(
     return 0;
 }
 
-int engine_load(struct engine *en, const struct params *p, struct err *e)
+int engine_load(struct engine *en, const struct params *p, enum weights_type type, struct err *e)
 {
     assert(!en->groups);
     int r = check_table(en->table, p->table, e);
+    if (r == 0 && en->weights && en->weights->type != type) {
+        weights_free(en->weights);
+        en->weights = NULL;
+    }
     if (r == 0 && !en->weights)
-        r = weights_new(en->table, &en->weights, e);
+        r = weights_new(en->table, type, &en->weights, e);
     if (r < 0)
         return err_ctx(e, "load weights");
     weights_pack(en->weights, p);

@@ -72,8 +72,9 @@ int engine_new(const struct model_config *c, const struct engine_options *o, str
     struct err *e) ERR_WARN_UNUSED;
 void engine_free(struct engine *en);
 
-/* Packs p (copied; p may go). Not while engine_run is active. */
-int engine_load(struct engine *en, const struct params *p, struct err *e) ERR_WARN_UNUSED;
+/* Packs p (copied; p may go) as weights of that type. Not while engine_run is active. */
+int engine_load(struct engine *en, const struct params *p, enum weights_type type,
+    struct err *e) ERR_WARN_UNUSED;
 
 /* Runs until the source has nothing and the batch is empty. ERR_LIMIT when a request cannot ever
  * fit (prompt + max_tokens over the context or the cache): the message names the tag. ERR_DATA: not

@@ -22,6 +22,18 @@ size_t linear_pack_floats(const struct model_config *c)
     return most;
 }
 
+size_t linear_packed_bytes(enum weights_type type, size_t N, size_t K)
+{
+    switch (type) {
+    case WEIGHTS_INT8:
+        return ops_packed_int8_bytes(N, K);
+    case WEIGHTS_BF16:
+        return ops_packed_floats(N, K) * sizeof(uint16_t);
+    default:
+        return ops_packed_floats(N, K) * sizeof(float);
+    }
+}
+
 struct weight weight_part(const struct weight *w, size_t n0, size_t n)
 {
     struct weight part = *w;
@@ -29,7 +41,7 @@ struct weight weight_part(const struct weight *w, size_t n0, size_t n)
     part.offset += n0 * w->K;
     part.bias_offset += n0;
     if (w->packed)
-        part.packed += n0 * w->K;
+        part.packed = (const uint8_t *)w->packed + linear_packed_bytes(w->type, n0, w->K);
     if (w->plain)
         part.plain += n0 * w->K;
     if (w->bias)
@@ -37,17 +49,37 @@ struct weight weight_part(const struct weight *w, size_t n0, size_t n)
     return part;
 }
 
-void op_linear(
+static void packed_product(
+    const struct ops *ops, float *y, const float *x, const struct weight *w, size_t T)
+{
+    switch (w->type) {
+    case WEIGHTS_INT8:
+        ops->gemm_int8(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        break;
+    case WEIGHTS_BF16:
+        ops->gemm_bf16(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        break;
+    default:
+        ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+    }
+}
+
+static void view_product(
     const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T)
 {
-    if (w->packed) {
-        ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
-        return;
-    }
     size_t most = linear_outputs(w->K);
     for (size_t n0 = 0; n0 < w->N; n0 += most) {
         size_t n = w->N - n0 < most ? w->N - n0 : most;
         ops_pack(pack, w->plain + n0 * w->K, n, w->K);
         ops->gemm(y + n0, w->N, x, w->K, pack, w->bias ? w->bias + n0 : NULL, T, n, w->K);
     }
+}
+
+void op_linear(
+    const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T)
+{
+    if (w->packed)
+        packed_product(ops, y, x, w, T);
+    else
+        view_product(ops, pack, y, x, w, T);
 }

@@ -47,15 +47,22 @@ static void add_gemm(struct hasher *h, const struct ops *ops, size_t T, size_t N
     CLEANUP_FREE float *x = mem_array(T * K, sizeof(float));
     CLEANUP_FREE float *w = mem_array(N * K, sizeof(float));
     CLEANUP_FREE float *y = mem_array(T * N, sizeof(float));
-    float *packed = mem_big(ops_packed_floats(N, K), sizeof(float), "packed", NULL);
+    size_t int8 = ops_packed_int8_bytes(N, K) / sizeof(float), f32 = ops_packed_floats(N, K);
+    float *packed = mem_big(int8 > f32 ? int8 : f32, sizeof(float), "packed", NULL);
     if (!packed)
         abort(); /* a few hundred kilobytes */
     fill(x, T * K, 2, -1, 1);
     fill(w, N * K, 3, -1, 1);
     ops_pack(packed, w, N, K);
     ops->gemm(y, N, x, K, packed, NULL, T, N, K);
-    mem_big_free(packed);
     hasher_add(h, y, T * N * sizeof(float));
+    ops_pack_bf16((uint16_t *)packed, w, N, K);
+    ops->gemm_bf16(y, N, x, K, (uint16_t *)packed, NULL, T, N, K);
+    hasher_add(h, y, T * N * sizeof(float));
+    ops_pack_int8(packed, w, N, K);
+    ops->gemm_int8(y, N, x, K, packed, NULL, T, N, K);
+    hasher_add(h, y, T * N * sizeof(float));
+    mem_big_free(packed);
 }
 
 /* Every option of the forward at once; a prompt that ends inside its second page. */
@@ -90,7 +97,7 @@ static int add_forward(struct hasher *h, const char *isa, struct err *e)
     if (r == 0)
         r = params_new(table, &p, e);
     if (r == 0)
-        r = weights_new(table, &w, e);
+        r = weights_new(table, WEIGHTS_F32, &w, e);
     if (r == 0)
         r = train_ctx_new(table, &(struct train_options){.isa = isa}, &ctx, e);
     if (r == 0) {

@@ -1,8 +1,8 @@
 /* packed.h: what lies inside struct weights, for the model's own files.
  *
  * struct weight is one linear layer: its form for the forward, and where its parameters lie in the
- * flat block for the backward. Nobody but op_linear reads that form, so that other forms (bf16,
- * int8) can come in here alone. A set made by weights_new holds packed copies; one made by
+ * flat block for the backward. Nobody but op_linear reads that form: which of the three it is (f32,
+ * bf16, int8) is decided there alone. A set made by weights_new holds packed copies; one made by
  * weights_view has none and packs a few outputs at a time, as they are needed: with many rows that
  * costs little, and training saves a copy of every matrix.
  */
@@ -11,13 +11,15 @@
 
 #include <stddef.h>
 
+#include "common/base/words.h"
 #include "common/model/params.h"
 #include "common/tensor/ops.h"
 
 struct weight {
-    const float *packed; /* borrowed from struct weights, as all pointers below; NULL in a view */
-    const float *plain;  /* of a view: N x K as in the parameters */
-    const float *bias;   /* NULL: none */
+    enum weights_type type; /* of packed */
+    const void *packed; /* borrowed from struct weights, as all pointers below; NULL in a view */
+    const float *plain; /* of a view: N x K as in the parameters */
+    const float *bias;  /* NULL: none */
     size_t N, K;
     size_t offset, bias_offset; /* of the parameters in the flat block */
 };
@@ -43,15 +45,16 @@ struct layer_weights {
     struct ffn_weights ffn;
 };
 
-/* One tensor that weights_pack copies: packed (N x K) or as it is (K = 0). */
+/* One tensor that weights_pack copies: a matrix packed as `type` (N x K), or as it is (K = 0). */
 struct slot {
-    float *dest;
+    void *dest;
     size_t offset, N, K;
 };
 
 struct weights {
     const struct param_table *table; /* borrowed */
     const float *view;               /* parameters that are read in place, or NULL */
+    enum weights_type type;          /* of the packed matrices; all else is f32 */
     float *block;                    /* owned: all packed and plain copies, then the RoPE tables */
     size_t used;                     /* floats of it */
     struct slot *slots;              /* owned */
@@ -76,6 +79,9 @@ struct gradient {
     const float *params;
     float *grads;
 };
+
+/* Bytes of N x K in the packed form of a type. */
+size_t linear_packed_bytes(enum weights_type type, size_t N, size_t K);
 
 /* Room for the outputs that a view packs at once, and how many of them: whole vocabulary blocks
  * (OPS_VOCAB_BLOCK), so that the head can be taken in the same parts. */

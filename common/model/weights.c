@@ -34,11 +34,11 @@ static const struct param *find(
 }
 
 /* A place for a copy of p that weights_pack fills, or, in a view, p itself. */
-static const float *add_slot(struct weights *w, const struct param *p, size_t N, size_t K)
+static const void *add_slot(struct weights *w, const struct param *p, size_t N, size_t K)
 {
     if (w->view)
         return w->view + p->offset;
-    float *dest = room(w, K > 0 ? ops_packed_floats(N, K) : N);
+    float *dest = room(w, K > 0 ? linear_packed_bytes(w->type, N, K) / sizeof(float) : N);
     w->slots = mem_grow(w->slots, w->slot_count + 1, sizeof(*w->slots));
     w->slots[w->slot_count++] = (struct slot){.dest = dest, .offset = p->offset, .N = N, .K = K};
     return dest;
@@ -52,8 +52,13 @@ void weights_bind_linear(
     assert(p && p->rank == 2);
     ret->N = p->shape[0];
     ret->K = p->shape[1];
+    ret->type = w->type;
     ret->offset = p->offset;
-    *(w->view ? &ret->plain : &ret->packed) = add_slot(w, p, ret->N, ret->K);
+    const void *place = add_slot(w, p, ret->N, ret->K);
+    if (w->view)
+        ret->plain = place;
+    else
+        ret->packed = place;
     if (bias) {
         ret->bias_offset = bias->offset;
         ret->bias = add_slot(w, bias, ret->N, 0);
@@ -73,7 +78,7 @@ void weights_bind_norm(
 
 /* Room for everything: each matrix packed, each vector plain, and the embedding both ways; a view
  * needs the RoPE tables only. */
-static size_t block_floats(const struct param_table *t, bool view)
+static size_t block_floats(const struct param_table *t, enum weights_type type, bool view)
 {
     const struct model_config *c = &t->config;
     size_t n = 2 * aligned((size_t)c->context * c->head_dim / 2);
@@ -82,7 +87,9 @@ static size_t block_floats(const struct param_table *t, bool view)
     n += aligned((size_t)c->vocab * c->hidden);
     for (size_t i = 0; i < t->param_count; i++) {
         const struct param *p = &t->params[i];
-        n += aligned(p->rank == 2 ? ops_packed_floats(p->shape[0], p->shape[1]) : p->count);
+        n += aligned(p->rank == 2
+                         ? linear_packed_bytes(type, p->shape[0], p->shape[1]) / sizeof(float)
+                         : p->count);
     }
     return n;
 }
@@ -109,16 +116,18 @@ static void bind(struct weights *w)
     w->rope_sin = room(w, (size_t)c->context * c->head_dim / 2);
 }
 
-static int make(const struct param_table *t, const float *view, struct weights **ret, struct err *e)
+static int make(const struct param_table *t, enum weights_type type, const float *view,
+    struct weights **ret, struct err *e)
 {
     const struct model_config *c = &t->config;
-    size_t floats = block_floats(t, view != NULL);
+    size_t floats = block_floats(t, type, view != NULL);
     float *block = mem_big(floats, sizeof(float), "packed weights", e);
     if (!block)
         return ERR_FAIL;
     struct weights *w = mem_alloc(sizeof(*w));
     w->table = t;
     w->view = view;
+    w->type = type;
     w->block = block;
     w->layers = mem_array(c->layers, sizeof(*w->layers));
     bind(w);
@@ -128,14 +137,15 @@ static int make(const struct param_table *t, const float *view, struct weights *
     return 0;
 }
 
-int weights_new(const struct param_table *t, struct weights **ret, struct err *e)
+int weights_new(
+    const struct param_table *t, enum weights_type type, struct weights **ret, struct err *e)
 {
-    return make(t, NULL, ret, e);
+    return make(t, type, NULL, ret, e);
 }
 
 int weights_view(const struct params *p, struct weights **ret, struct err *e)
 {
-    return make(p->table, p->data, ret, e);
+    return make(p->table, WEIGHTS_F32, p->data, ret, e);
 }
 
 void weights_free(struct weights *w)
@@ -153,9 +163,14 @@ void weights_pack(struct weights *w, const struct params *p)
     assert(!w->view);
     for (size_t i = 0; i < w->slot_count; i++) {
         const struct slot *s = &w->slots[i];
-        if (s->K > 0)
-            ops_pack(s->dest, p->data + s->offset, s->N, s->K);
+        const float *from = p->data + s->offset;
+        if (s->K == 0)
+            memcpy(s->dest, from, s->N * sizeof(float));
+        else if (w->type == WEIGHTS_INT8)
+            ops_pack_int8(s->dest, from, s->N, s->K);
+        else if (w->type == WEIGHTS_BF16)
+            ops_pack_bf16(s->dest, from, s->N, s->K);
         else
-            memcpy(s->dest, p->data + s->offset, s->N * sizeof(float));
+            ops_pack(s->dest, from, s->N, s->K);
     }
 }

@@ -8,11 +8,14 @@
 #define COHORT_MODEL_WEIGHTS_H
 
 #include "common/base/err.h"
+#include "common/base/words.h"
 #include "common/model/params.h"
 
 struct weights;
 
-int weights_new(const struct param_table *t, struct weights **ret, struct err *e) ERR_WARN_UNUSED;
+/* type: of the packed matrices. */
+int weights_new(const struct param_table *t, enum weights_type type, struct weights **ret,
+    struct err *e) ERR_WARN_UNUSED;
 /* p is borrowed and outlives the view. */
 int weights_view(const struct params *p, struct weights **ret, struct err *e) ERR_WARN_UNUSED;
 void weights_free(struct weights *w);

@@ -231,6 +231,10 @@ static void make_loss(const struct config *c, const char *s, struct recipe_loss 
         .entropy_coef = config_float(c, s, "entropy-coef"),
         .keep_tied = choice_is(c, s, "tied", "keep"),
         .mask_truncated = choice_is(c, s, "truncated", "mask"),
+        .old_recomputed =
+            choice_is(c, s, "old", "recomputed") ||
+            (choice_is(c, s, "old", "auto") && !choice_is(c, "sampling", "weights", "f32")),
+        .importance_cap = config_float(c, s, "importance-cap"),
     };
 }
 
@@ -257,6 +261,9 @@ static int check_stage(const struct config *c, const char *s, const struct recip
         return bad(e, config_value(c, s, "eval-data"), "evaluations need tasks, not demos");
     if (st->kind != STAGE_GRPO)
         return 0;
+    if (st->weights_type != WEIGHTS_F32 && !st->loss.old_recomputed)
+        return bad(e, config_value(c, s, "old"),
+            "samples of rounded weights need pi_old recomputed, or auto");
     if (st->group_size < 2)
         return bad(
             e, config_value(c, "sampling", "group"), "grpo compares completions: at least 2");
@@ -290,6 +297,7 @@ static int make_stage(const struct config *c, const char *name, struct recipe *r
     st->lag = (uint32_t)config_int(c, s, "lag");
     st->temperature = (float)config_float(c, "sampling", "temperature");
     st->max_tokens = (uint32_t)config_int(c, "sampling", "max-tokens");
+    st->weights_type = (enum weights_type)choice_index(c, "sampling", "weights");
     make_optim(c, s, &st->optim);
     make_loss(c, s, &st->loss);
     make_gate(c, s, &st->gate);

@@ -66,8 +66,10 @@ struct recipe_loss {
     enum kl_kind kl;
     uint32_t reference_every; /* updates; 0: the stage's start stays the reference */
     double entropy_coef;
-    bool keep_tied;      /* tied groups stay in the batch (advantage 0) */
-    bool mask_truncated; /* truncated completions out of the loss */
+    bool keep_tied;        /* tied groups stay in the batch (advantage 0) */
+    bool mask_truncated;   /* truncated completions out of the loss */
+    bool old_recomputed;   /* pi_old is the step's first policy, else the one that sampled */
+    double importance_cap; /* C of its truncated weight, when it is recomputed */
 };
 
 struct recipe_eval {
@@ -96,6 +98,7 @@ struct recipe_stage {
     uint32_t lag;
     float temperature;
     uint32_t max_tokens;
+    enum weights_type weights_type; /* that sample the training groups */
     struct recipe_optim optim;
     struct recipe_loss loss;
     struct recipe_eval eval;

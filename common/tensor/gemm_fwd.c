@@ -13,8 +13,20 @@
  * Weights of a large model come from memory, which gives a line more slowly than a few rows use it.
  * So tiles ask for later lines while they compute: a group of rows that is alone, for those a
  * little further on in its panels; one of several groups, for its share of the next block.
+ *
+ * The build compiles this twice: over fp32 weights, and with GEMM_BF16 over bf16 ones.
  */
 #include "common/tensor/kernels.h"
+
+#ifdef GEMM_BF16
+#define GEMM OPS_FN(gemm_bf16)
+#define packed_load v16_load_bf16
+typedef uint16_t packed_float;
+#else
+#define GEMM OPS_FN(gemm)
+#define packed_load v16_load
+typedef float packed_float;
+#endif
 
 /* 32 registers hold 8 x 2 sums and more; the 16 of AVX2, where a v16 takes two, hold 6 x 1. */
 #if defined(__AVX512F__)
@@ -35,14 +47,14 @@ struct tile {
     size_t ldy;
     const float *x;
     size_t ldx;
-    const float *w;      /* first panel, at the block's first k */
-    size_t panel_floats; /* from one panel to the next */
-    const float *ahead;  /* of several groups: this one's share of the next block, */
-    size_t ahead_step;   /* so many floats of it for each k */
-    const float *bias;   /* NULL except in the last block */
-    size_t k;            /* length of the block */
-    size_t columns;      /* outputs that exist */
-    int first;           /* block 0 sets y, later ones add */
+    const packed_float *w;     /* first panel, at the block's first k */
+    size_t panel_floats;       /* from one panel to the next */
+    const packed_float *ahead; /* of several groups: this one's share of the next block, */
+    size_t ahead_step;         /* so many floats of it for each k */
+    const float *bias;         /* NULL except in the last block */
+    size_t k;                  /* length of the block */
+    size_t columns;            /* outputs that exist */
+    int first;                 /* block 0 sets y, later ones add */
 };
 
 /* n outputs of one row, at most 16: the block's sum, added to the blocks before, and the bias at
@@ -81,7 +93,8 @@ VINLINE void tile_store(const struct tile *t, const v16 *sum, const int R, const
 VINLINE void tile_run(const struct tile *t, const int R, const int V, const int alone)
 {
     v16 sum[TILE_SUMS_MAX];
-    const float *x[TILE_ROWS_MAX], *w[TILE_SUMS_MAX], *ahead = t->ahead;
+    const float *x[TILE_ROWS_MAX];
+    const packed_float *w[TILE_SUMS_MAX], *ahead = t->ahead;
     UNROLL
     for (int i = 0; i < R * V; i++)
         sum[i] = v16_zero();
@@ -95,8 +108,8 @@ VINLINE void tile_run(const struct tile *t, const int R, const int V, const int 
         v16 b[TILE_SUMS_MAX];
         UNROLL
         for (int v = 0; v < V; v++) {
-            const float *line = w[v / 2] + k * OPS_PANEL + (v % 2) * 16;
-            b[v] = v16_load(line);
+            const packed_float *line = w[v / 2] + k * OPS_PANEL + (v % 2) * 16;
+            b[v] = packed_load(line);
             if (alone)
                 __builtin_prefetch(line + NEAR, 0, 3);
         }
@@ -258,7 +271,7 @@ static size_t columns_run(struct tile t, const float *bias, size_t T, size_t K)
     return vectors;
 }
 
-void OPS_FN(gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,
+void GEMM(float *y, size_t ldy, const float *x, size_t ldx, const packed_float *packed,
     const float *bias, size_t T, size_t N, size_t K)
 {
     for (size_t row = 0, rows; row < T; row += rows) {

@@ -22,6 +22,7 @@
 #define OPS_DECLARE(name) extern __typeof__(*((struct ops *)0)->name) OPS_FN(name)
 
 OPS_DECLARE(gemm);
+OPS_DECLARE(gemm_bf16);
 OPS_DECLARE(gemm_int8);
 OPS_DECLARE(rmsnorm);
 OPS_DECLARE(rmsnorm_bwd);

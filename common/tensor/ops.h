@@ -31,6 +31,9 @@ enum {
 size_t ops_packed_floats(size_t N, size_t K);
 void ops_pack(float *packed, const float *w, size_t N, size_t K); /* w: N x K row-major */
 
+/* The same in the upper halves of floats, rounded to the nearest, even of two; half the room. */
+void ops_pack_bf16(uint16_t *packed, const float *w, size_t N, size_t K);
+
 /* The same in eight bits, a quarter of the room. Along k a panel is cut into blocks of
  * OPS_INT8_BLOCK, the last one padded with zeros; each block is OPS_PANEL scales (fp32), then
  * q + 128 as bytes [k / 4][n][k % 4] with q = w / scale to the nearest, scale = max |w| / 127. */
@@ -71,6 +74,10 @@ struct ops {
 
     /* y[t][n] = sum_k x[t][k] w[n][k] (+ bias[n] when not NULL); y: T x N, x: T x K. */
     void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,
+        const float *bias, size_t T, size_t N, size_t K);
+
+    /* The same over packed bf16 weights: exact products with fp32 x, the same chains. */
+    void (*gemm_bf16)(float *y, size_t ldy, const float *x, size_t ldx, const uint16_t *packed,
         const float *bias, size_t T, size_t N, size_t K);
 
     /* The same over eight-bit weights, with x rounded to eight bits in blocks of OPS_INT8_BLOCK per

@@ -2,6 +2,7 @@
 #include "common/tensor/ops.h"
 
 #include <math.h>
+#include <string.h>
 
 size_t ops_packed_floats(size_t N, size_t K)
 {
@@ -14,6 +15,24 @@ void ops_pack(float *packed, const float *w, size_t N, size_t K)
         for (size_t k = 0; k < K; k++)
             for (size_t i = 0; i < OPS_PANEL; i++)
                 packed[k * OPS_PANEL + i] = n0 + i < N ? w[(n0 + i) * K + k] : 0.0f;
+        packed += K * OPS_PANEL;
+    }
+}
+
+/* A number that is not finite is refused before weights are packed. */
+static uint16_t bf16_of(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof(bits));
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void ops_pack_bf16(uint16_t *packed, const float *w, size_t N, size_t K)
+{
+    for (size_t n0 = 0; n0 < N; n0 += OPS_PANEL) {
+        for (size_t k = 0; k < K; k++)
+            for (size_t i = 0; i < OPS_PANEL; i++)
+                packed[k * OPS_PANEL + i] = n0 + i < N ? bf16_of(w[(n0 + i) * K + k]) : 0;
         packed += K * OPS_PANEL;
     }
 }

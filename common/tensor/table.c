@@ -7,6 +7,7 @@
 const struct ops OPS_FN(table) = {
     .name = OPS_STRING(OPS_ISA),
     .gemm = OPS_FN(gemm),
+    .gemm_bf16 = OPS_FN(gemm_bf16),
     .gemm_int8 = OPS_FN(gemm_int8),
     .rmsnorm = OPS_FN(rmsnorm),
     .rmsnorm_bwd = OPS_FN(rmsnorm_bwd),

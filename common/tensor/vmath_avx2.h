@@ -58,6 +58,17 @@ VINLINE void v16_store8(float *p, v16 v)
     _mm256_storeu_ps(p, v.lo);
 }
 
+VINLINE __m256 vmath_load8_bf16(const uint16_t *p)
+{
+    __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
+
+VINLINE v16 v16_load_bf16(const uint16_t *p)
+{
+    return (v16){vmath_load8_bf16(p), vmath_load8_bf16(p + 8)};
+}
+
 VINLINE v16 v16_load_mask(const float *p, m16 m)
 {
     return (v16){_mm256_maskload_ps(p, _mm256_castps_si256(m.lo)),

@@ -47,6 +47,12 @@ VINLINE void v16_store8(float *p, v16 v)
     _mm256_storeu_ps(p, _mm512_castps512_ps256(v));
 }
 
+VINLINE v16 v16_load_bf16(const uint16_t *p)
+{
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+}
+
 VINLINE v16 v16_load_mask(const float *p, m16 m)
 {
     return _mm512_maskz_loadu_ps(m, p);

@@ -74,6 +74,11 @@ VINLINE void v16_store8(float *p, v16 v)
         p[i] = v.f[i];
 }
 
+VINLINE v16 v16_load_bf16(const uint16_t *p)
+{
+    VMATH_LANES(v16, f[i] = vmath_float((uint32_t)p[i] << 16));
+}
+
 VINLINE v16 v16_load_mask(const float *p, m16 m)
 {
     VMATH_LANES(v16, f[i] = m.b[i] ? p[i] : 0.0f);

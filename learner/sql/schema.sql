@@ -1,4 +1,5 @@
--- The tables of RUN/run.db, schema version 1 (user_version). DESIGN section 7.
+-- The tables of RUN/run.db, schema version 1 (user_version); the scripts that store_db.c lists bring
+-- it to the newest. DESIGN section 7.
 -- Times are milliseconds since 1970 for people; no rule depends on them. Ids of groups and jobs are assigned
 -- when planned, in slot order, so that the tables of two runs of one recipe compare row by row.
 

@@ -129,7 +129,7 @@ static void check_group(struct state *s, const struct msg_submit_group *g)
             .stop_count = 1},
         .key = {.seed = l.seed, .domain = l.domain, .stage = l.stage, .ordinal = l.ordinal}};
     struct sampled *expected;
-    assert_ok(engine_load(s->engine, &s->v[l.version].params, &err));
+    assert_ok(engine_load(s->engine, &s->v[l.version].params, WEIGHTS_F32, &err));
     assert_ok(engine_sample(s->engine, &r, &expected, &err));
     assert_true(hash_equal(&g->weights, &l.weights));
     assert_true(hash_equal(&g->numerics_id, &s->numerics));

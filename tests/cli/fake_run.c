@@ -29,7 +29,8 @@ void fake_run_sql(struct fake_run *f, const char *sql)
 
 void fake_run_create(struct fake_run *f)
 {
-    static const char *const files[] = {SCHEMA_DIR "/schema.sql", SCHEMA_DIR "/views.sql"};
+    static const char *const files[] = {
+        SCHEMA_DIR "/schema.sql", SCHEMA_DIR "/views.sql", SCHEMA_DIR "/weights_type.sql"};
     struct err err = {0};
     CLEANUP_FREE char *path = mem_printf("%s/run.db", f->dir);
     assert_int_equal(sqlite3_open(path, &f->db), SQLITE_OK);
@@ -39,7 +40,7 @@ void fake_run_create(struct fake_run *f)
         assert_int_equal(file_read(files[i], 1 << 20, &text, &err), 0);
         fake_run_sql(f, (const char *)text.data);
     }
-    fake_run_sql(f, "PRAGMA user_version = 1");
+    fake_run_sql(f, "PRAGMA user_version = 2");
     fake_run_sql(f, "INSERT INTO run (id, name, seed, created_ms, config, build, model_config, "
                     "tokenizer, numerics_id, training_id, epoch, state) "
                     "VALUES (1, 'test', 1, 0, '', '', '{}', x'00', x'00', '', 1, 'running')");

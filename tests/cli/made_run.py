@@ -62,10 +62,10 @@ class MadeRun:
         shutil.copy(os.path.join(self.model, "model.safetensors"), os.path.join(self.dir, "weights", "version-2.safetensors"))
         self.db = sqlite3.connect(os.path.join(self.dir, "run.db"), isolation_level=None)
         self.sql("PRAGMA journal_mode=WAL")
-        for script in ("schema.sql", "views.sql"):
+        for script in ("schema.sql", "views.sql", "weights_type.sql"):
             with open(os.path.join(ROOT, "learner", "sql", script), encoding="utf-8") as f:
                 self.db.executescript(f.read())
-        self.sql("PRAGMA user_version=1")
+        self.sql("PRAGMA user_version=2")
         self.samples = file_header(1)
         self.fill()
         self.save_samples()

@@ -57,8 +57,8 @@ static void test_other_schema(void **state)
 {
     struct fake_run *f = *state;
     fake_run_create(f);
-    fake_run_sql(f, "PRAGMA user_version = 2");
-    open_refused(f, ERR_DATA, "schema version 2, this cohort reads 1");
+    fake_run_sql(f, "PRAGMA user_version = 3");
+    open_refused(f, ERR_DATA, "schema version 3, this cohort reads 2");
 }
 
 static void test_reading_while_written(void **state)

@@ -212,8 +212,8 @@ def no_run(directory, rng):
     refused(cohort("inspect", run.dir, "poems"), 2, "poems", "steps")
     refused(cohort("inspect", run.dir, "group"), 2, "id")
     refused(cohort("inspect", run.dir, "steps", "3"), 2, "takes no id")
-    run.sql("PRAGMA user_version=2")
-    refused(cohort("inspect", run.dir), 4, "schema version 2")
+    run.sql("PRAGMA user_version=3")
+    refused(cohort("inspect", run.dir), 4, "schema version 3")
     run.db.close()
     for name in os.listdir(run.dir):
         if name.startswith("run.db-"):

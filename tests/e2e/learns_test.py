@@ -50,6 +50,12 @@ def split(rest, run_dir):
     return [w.strip("'") for w in re.findall(r"'[^']*'|\S+", rest)]
 
 
+def learns_from_rounded_samples(directory, rng):
+    """Sampled from eight-bit weights with truncated importance weights, it learns as well."""
+    base, zero, _ = quickstart(directory, "int8", {"sampling.weights": "int8"})
+    check_learnt(base, zero)
+
+
 def random_reward(directory, rng):
     """Rewards that tell nothing teach nothing."""
     base, zero, _ = quickstart(directory, "coin", {"reward accuracy.weight": 0, "reward format.weight": 0,
@@ -73,4 +79,4 @@ def gate(directory, rng):
     check("gate" in out + err and "base" in out + err, f"the reason: {err[-600:]}")
 
 
-main(learns, random_reward, format_only, gate)
+main(learns, learns_from_rounded_samples, random_reward, format_only, gate)

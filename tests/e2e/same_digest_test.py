@@ -43,6 +43,22 @@ def lag_1(directory, rng):
     equal(lags, {0, 1}, "lags of trained groups")
 
 
+def rounded_weights(directory, rng):
+    """Samples of rounded weights: integer sums and conversions have the same bits everywhere too, and importance counts."""
+    for weights, minibatches in (("int8", 2), ("bf16", 1)):
+        variants = {f"{weights}, {name}": RUNS[name] for name in ("one actor", "two actors", "avx2", "portable")}
+        path = os.path.join(directory, weights)
+        os.makedirs(path)
+        common = {"sampling.weights": weights, "stage zero.minibatches": minibatches}
+        _, tables = all_the_same(path, variants, common)
+        values = {}
+        for row in tables["metrics"]:
+            values.setdefault(row[2], []).append(row[3])
+        equal(set(values["logp_gap"]), {0}, "gap to the same rounded weights")
+        check(max(values["sampling/sampling_logp_difference/max"]) > 0, "rounding changed no log-prob")
+        check(all(abs(v - 1) < 0.1 for v in values["sampling/importance_sampling_ratio/mean"]), "mean weight of tokens")
+
+
 def debug_and_release(directory, rng):
     other = os.environ.get("COHORT_BUILD_OTHER", "")
     if not other or not os.path.exists(os.path.join(other, "learner", "cohort-learner")):
@@ -51,4 +67,4 @@ def debug_and_release(directory, rng):
     all_the_same(directory, {"this build": ({}, {}), "other build": ({}, {"build": other})})
 
 
-main(lag_0, lag_1, debug_and_release)
+main(lag_0, lag_1, rounded_weights, debug_and_release)

@@ -65,7 +65,7 @@ static void everything_counts_by_default(void **state)
         const struct stored_completion *c = &s.set.groups[k / 4].completions[k % 4];
         assert_true(m.completions[k].advantage == (k % 2 ? 0.5 : -0.5));
         assert_true(m.completions[k].weight == 1 / tokens);
-        assert_memory_equal(m.old + at, c->logp, c->len * sizeof(float));
+        assert_memory_equal(m.behaviour + at, c->logp, c->len * sizeof(float));
         at += c->len;
     }
     step_groups_done(&sg);

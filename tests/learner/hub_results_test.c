@@ -57,7 +57,7 @@ static void spoil_numerics(struct msg_submit_group *m, struct completion *c)
 static void spoil_type(struct msg_submit_group *m, struct completion *c)
 {
     (void)c;
-    m->weights_type = 1;
+    m->weights_type = WEIGHTS_INT8;
 }
 
 static void spoil_token(struct msg_submit_group *m, struct completion *c)
@@ -178,7 +178,7 @@ static void test_worker_with_many_broken_results_is_refused(void **state)
     for (int i = 0; i <= HUB_BAD_MAX; i++) {
         struct sample_lease l = rig_poll(r, &a, 1, NULL, 0)->grant.sample[0];
         struct msg m = rig_group_result(r, &l);
-        m.submit_group.weights_type = 7;
+        m.submit_group.weights_type = WEIGHTS_BF16;
         assert_int_equal(rig_submit(r, &a, &m, "x"), SUBMIT_BAD);
     }
     assert_int_equal(nack_of(rig_poll(r, &a, 1, NULL, 0)), NACK_UNKNOWN_SESSION);

@@ -283,7 +283,7 @@ static void test_foreign_databases_are_refused(void **state)
     execute(dir, "PRAGMA user_version = 99");
     assert_int_equal(reopen(r, dir, NULL, &e), ERR_CONFIG);
     assert_non_null(strstr(e.msg, "99"));
-    execute(dir, "PRAGMA user_version = 1; PRAGMA application_id = 5");
+    execute(dir, "PRAGMA user_version = 2; PRAGMA application_id = 5");
     assert_int_equal(reopen(r, dir, NULL, &e), ERR_CONFIG);
     CLEANUP_FREE char *path = mem_printf("%s/run.db", dir);
     assert_int_equal(

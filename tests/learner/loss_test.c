@@ -24,9 +24,14 @@ static int select_ops(void **state)
 
 /* ---- the loss again, in double and from the formulas ---- */
 
-static double naive_token(
-    const struct recipe_loss *o, double A, double l, double lo, double lr, double H)
+struct naive {
+    double A, lo, lb, lr, H;
+};
+
+static double naive_token(const struct recipe_loss *o, const struct naive *n, double l)
 {
+    double A = n->A, lo = n->lo, lr = n->lr;
+    double u = fmin(exp(lo - n->lb), o->importance_cap);
     double rho = exp(l - lo);
     double clipped = fmin(fmax(rho, 1 - o->clip_low), 1 + o->clip_high);
     double s = fmin(rho * A, clipped * A);
@@ -35,12 +40,12 @@ static double naive_token(
     double k = o->kl == KL_K1   ? l - lr
                : o->kl == KL_K2 ? (l - lr) * (l - lr) / 2
                                 : exp(lr - l) - (lr - l) - 1;
-    return -s + o->kl_coef * k - o->entropy_coef * H;
+    return -u * s + o->kl_coef * k - o->entropy_coef * n->H;
 }
 
 struct case_data {
     struct loss_completion completions[N];
-    float logp[TOKENS], old[TOKENS], ref[TOKENS], entropy[TOKENS];
+    float logp[TOKENS], old[TOKENS], behaviour[TOKENS], ref[TOKENS], entropy[TOKENS];
 };
 
 /* Lengths cross the chunk of 256 tokens; log ratios reach far beyond every clip. */
@@ -55,18 +60,24 @@ static void fill(struct case_data *d, uint64_t seed)
     for (int t = 0; t < TOKENS; t++) {
         d->logp[t] = (float)(-3 * rng_next_uniform(&r));
         d->old[t] = d->logp[t] + (float)(0.7 * rng_normal(&r));
+        d->behaviour[t] = d->old[t] + (float)(0.4 * rng_normal(&r));
         d->ref[t] = d->logp[t] + (float)(0.5 * rng_normal(&r));
         d->entropy[t] = (float)rng_next_uniform(&r);
     }
 }
 
-static void check_case(const struct recipe_loss *o, uint64_t seed)
+/* What weights a token needs: with sampled, the two policies before the update are different. */
+static void check_case(const struct recipe_loss *o, bool sampled, uint64_t seed)
 {
     static struct case_data d;
     float dlogp[TOKENS], dentropy[TOKENS];
     struct loss_parts p;
     fill(&d, seed);
-    struct loss_tokens in = {d.logp, d.old, d.entropy, d.ref};
+    struct loss_tokens in = {.logp = d.logp,
+        .old = d.old,
+        .behaviour = sampled ? d.behaviour : NULL,
+        .entropy = d.entropy,
+        .reference = d.ref};
     loss_policy(o, ops, d.completions, N, &in, dlogp, dentropy, &p);
     double loss = 0, h = 1e-6;
     size_t trained = 0;
@@ -74,9 +85,13 @@ static void check_case(const struct recipe_loss *o, uint64_t seed)
         const struct loss_completion *c = &d.completions[i];
         for (uint32_t k = 0; k < c->len; k++, t++) {
             double l = d.logp[t], rho = exp(l - d.old[t]);
-            double up = naive_token(o, c->advantage, l + h, d.old[t], d.ref[t], d.entropy[t]);
-            double down = naive_token(o, c->advantage, l - h, d.old[t], d.ref[t], d.entropy[t]);
-            loss += c->weight * naive_token(o, c->advantage, l, d.old[t], d.ref[t], d.entropy[t]);
+            const struct naive n = {.A = c->advantage,
+                .lo = d.old[t],
+                .lb = sampled ? d.behaviour[t] : d.old[t],
+                .lr = d.ref[t],
+                .H = d.entropy[t]};
+            double up = naive_token(o, &n, l + h), down = naive_token(o, &n, l - h);
+            loss += c->weight * naive_token(o, &n, l);
             double slope = c->weight * (up - down) / (2 * h);
             bool kink = fabs(rho - 1 + o->clip_low) < 1e-4 || fabs(rho - 1 - o->clip_high) < 1e-4 ||
                         fabs(rho - o->dual_clip) < 1e-4;
@@ -95,15 +110,36 @@ static void check_case(const struct recipe_loss *o, uint64_t seed)
 static void gradients_match_finite_differences(void **state)
 {
     (void)state;
-    for (int k = 0; k < 48; k++) {
+    for (int k = 0; k < 96; k++) {
         struct recipe_loss o = {.clip_low = k & 1 ? 0.2 : 10,
             .clip_high = k & 1 ? 0.28 : 10,
             .dual_clip = k & 2 ? 3 : 0,
             .kl_coef = k & 4 ? 0.3 : 0,
-            .kl = (enum kl_kind)(k / 16),
+            .kl = (enum kl_kind)(k % 48 / 16),
+            .importance_cap = k & 1 ? 1.3 : 2,
             .entropy_coef = k & 8 ? 0.05 : 0};
-        check_case(&o, 100 + (uint64_t)k);
+        check_case(&o, k >= 48, 100 + (uint64_t)k);
     }
+}
+
+/* Three tokens of one completion: one sampled too seldom, one too often, one exactly. */
+static void importance_is_truncated(void **state)
+{
+    (void)state;
+    const struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.28, .importance_cap = 2};
+    const struct loss_completion c = {3, 1.5, 0.25};
+    const float logp[] = {-1, -2, -3}, behaviour[] = {-1 - logf(5), -2 + logf(4), -3};
+    const struct loss_tokens in = {.logp = logp, .behaviour = behaviour};
+    float dlogp[3];
+    struct loss_parts p;
+    loss_policy(&o, ops, &c, 1, &in, dlogp, NULL, &p);
+    const double u[] = {2, 0.25, 1};
+    for (int t = 0; t < 3; t++)
+        assert_true(fabs(dlogp[t] + 0.25 * u[t] * 1.5) < 1e-6); /* rho is exactly 1: old is logp */
+    assert_true(p.capped == 1 && p.ratio_max == 1 && p.clipped_high == 0);
+    assert_true(fabs(p.sum_importance - 3.25) < 1e-6);
+    assert_true(fabs(p.gap_max - log(5)) < 1e-6);
+    assert_true(fabs(p.sum_gap - log(20)) < 1e-6);
 }
 
 static struct loss_parts one_token(
@@ -181,7 +217,7 @@ static void weight_zero_is_exactly_masked(void **state)
     float logp[3] = {-1, -2, -3}, old[3] = {0, -5, -1}, ref[3] = {-4, 0, 0}, H[3] = {1, 1, 1};
     float g[3] = {9, 9, 9}, dh[3] = {9, 9, 9};
     struct loss_completion c[2] = {{2, 5, 0}, {1, 0, 0}};
-    struct loss_tokens in = {logp, old, H, ref};
+    struct loss_tokens in = {.logp = logp, .old = old, .entropy = H, .reference = ref};
     struct loss_parts p;
     loss_policy(&o, ops, c, 2, &in, g, dh, &p);
     for (int t = 0; t < 3; t++)
@@ -219,7 +255,7 @@ static void sums_behind_the_metrics(void **state)
     struct recipe_loss o = {.clip_low = 0.2, .clip_high = 0.2};
     float logp[2] = {-1, -2}, old[2] = {-1.5f, -1}, ref[2] = {-1, -3}, H[2] = {0.5f, 0.25f}, g[2];
     struct loss_completion c = {2, 1, 0.5};
-    struct loss_tokens in = {logp, old, H, ref};
+    struct loss_tokens in = {.logp = logp, .old = old, .entropy = H, .reference = ref};
     struct loss_parts p, sum = {0};
     loss_policy(&o, ops, &c, 1, &in, g, NULL, &p);
     loss_parts_add(&sum, &p);
@@ -235,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match_finite_differences),
+        cmocka_unit_test(importance_is_truncated),
         cmocka_unit_test(on_policy_is_reinforce),
         cmocka_unit_test(clips_cut_where_they_should),
         cmocka_unit_test(extreme_ratios_stay_finite),

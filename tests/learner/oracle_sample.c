@@ -135,7 +135,7 @@ int oracle_sample(struct oracle_sampler *s, const struct params *p, const struct
     }
     struct source src = {s, plan, &out, 0};
     struct engine_source source = {.next = source_next, .done = source_done, .arg = &src};
-    int r = engine_load(s->engine, p, e);
+    int r = engine_load(s->engine, p, WEIGHTS_F32, e);
     if (r == 0)
         r = engine_run(s->engine, &source, e);
     if (r != 0) {

@@ -1,6 +1,6 @@
 /* bits_test.c: the log-prob that the engine reports has the bits that training computes (DESIGN
- * G5): for every family, prompt length, group size, batch, thread count, instruction set and cut of
- * the micro-batches. */
+ * G5): for every family, weights type, prompt length, group size, batch, thread count, instruction
+ * set and cut of the micro-batches. */
 #include "tests/model/fixture.h"
 
 #include <stdio.h>
@@ -99,7 +99,7 @@ static void sample_all(struct trial *t, struct rng *r)
     struct engine *en;
     struct engine_source source = {.next = next, .done = done, .arg = t};
     assert_ok(engine_new(&t->model->config, &o, &en, &err));
-    assert_ok(engine_load(en, &t->model->params, &err));
+    assert_ok(engine_load(en, &t->model->params, t->model->type, &err));
     assert_ok(engine_run(en, &source, &err));
     assert_int_equal(engine_stats(en).pages_used, 0);
     engine_free(en);
@@ -169,6 +169,7 @@ static void engine_and_training_agree(void **state)
         struct trial t;
         struct model_config c = random_config(&r);
         model_init(&m, &c, &r);
+        model_round(&m, (enum weights_type)(i % WEIGHTS_TYPE_COUNT));
         trial_init(&t, &m, &r);
         print_message("trial %llu: %s, %u layers, hidden %u, %u/%u heads of %u, %zu groups\n",
             (unsigned long long)i, c.type, c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim,
@@ -190,6 +191,7 @@ static void company_does_not_matter(void **state)
         struct trial together;
         struct model_config c = random_config(&r);
         model_init(&m, &c, &r);
+        model_round(&m, (enum weights_type)(i % WEIGHTS_TYPE_COUNT));
         again = r;
         trial_init(&together, &m, &r);
         sample_all(&together, &r);

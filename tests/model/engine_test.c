@@ -24,7 +24,7 @@ static void setup(struct model *m, struct engine **ret, struct engine_options o)
     struct model_config c = config_of("qwen3", true);
     model_init(m, &c, &r);
     assert_ok(engine_new(&c, &o, ret, &err));
-    assert_ok(engine_load(*ret, &m->params, &err));
+    assert_ok(engine_load(*ret, &m->params, WEIGHTS_F32, &err));
 }
 
 static void refuse(struct engine *en, struct sample_request r, const char *expected)
@@ -147,15 +147,15 @@ static void loading(void **state)
     struct model_config c = config_of("llama", false);
     setup(&m, &en, (struct engine_options){.threads = 1, .isa = "auto"});
     model_init(&wrong, &c, &r);
-    assert_true(engine_load(en, &wrong.params, &err) < 0);
+    assert_true(engine_load(en, &wrong.params, WEIGHTS_F32, &err) < 0);
     model_init(&other, &m.config, &r);
     uint32_t prompt[] = {3, 1, 4};
     struct sampled *out[3];
     struct sample_request q = request_of(prompt, 3, 2, 20);
     assert_ok(engine_sample(en, &q, &out[0], &err));
-    assert_ok(engine_load(en, &other.params, &err));
+    assert_ok(engine_load(en, &other.params, WEIGHTS_F32, &err));
     assert_ok(engine_sample(en, &q, &out[1], &err));
-    assert_ok(engine_load(en, &m.params, &err));
+    assert_ok(engine_load(en, &m.params, WEIGHTS_F32, &err));
     assert_ok(engine_sample(en, &q, &out[2], &err));
     assert_memory_not_equal(out[0][0].logp, out[1][0].logp, sizeof(float));
     assert_memory_equal(out[0][1].logp, out[2][1].logp, 20 * sizeof(float));
@@ -179,7 +179,7 @@ static void not_finite(void **state)
     setup(&m, &en, (struct engine_options){.threads = 2, .isa = "auto"});
     const struct param *p = param_find(m.table, "model.layers.1.mlp.up_proj.weight");
     m.params.data[p->offset] = INFINITY;
-    assert_ok(engine_load(en, &m.params, &err));
+    assert_ok(engine_load(en, &m.params, WEIGHTS_F32, &err));
     struct sample_request q = request_of(prompt, 3, 20, 20);
     assert_int_equal(engine_sample(en, &q, &out, &err), ERR_DATA);
     assert_non_null(strstr(err.msg, "request 60"));

@@ -75,8 +75,17 @@ void model_init(struct model *m, const struct model_config *c, struct rng *r)
             m->params.data[p->offset + k] = (float)(mean + std * rng_normal(r));
         }
     }
-    assert_ok(weights_new(m->table, &m->weights, &err));
+    assert_ok(weights_new(m->table, WEIGHTS_F32, &m->weights, &err));
     weights_pack(m->weights, &m->params);
+}
+
+void model_round(struct model *m, enum weights_type type)
+{
+    struct err err;
+    weights_free(m->weights);
+    assert_ok(weights_new(m->table, type, &m->weights, &err));
+    weights_pack(m->weights, &m->params);
+    m->type = type;
 }
 
 void model_done(struct model *m)

@@ -35,6 +35,7 @@ struct model {
     struct param_table *table;
     struct params params;
     struct weights *weights;
+    enum weights_type type; /* of weights: f32, or what model_round made of them */
 };
 
 /* The three families at the smallest size where heads, groups and layers all differ. */
@@ -44,6 +45,7 @@ struct model_config random_config(struct rng *r);
 /* Weights far from their usual start, so that every part of the network matters for every output.
  */
 void model_init(struct model *m, const struct model_config *c, struct rng *r);
+void model_round(struct model *m, enum weights_type type); /* packs its weights as that */
 void model_done(struct model *m);
 
 enum { ISAS_MAX = 5 };

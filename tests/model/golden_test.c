@@ -36,7 +36,7 @@ static void golden_model(struct model *m, const json_t *one)
             m->params.data[p->offset + k] = p->init_std == 0 ? 1 + x / 4 : x;
         }
     }
-    assert_ok(weights_new(m->table, &m->weights, &err));
+    assert_ok(weights_new(m->table, WEIGHTS_F32, &m->weights, &err));
     weights_pack(m->weights, &m->params);
 }
 

@@ -204,9 +204,9 @@ static void test_submit_group_refused(void **state)
         check_refused(&m, "SubmitGroup.completions[0].logp: ");
     }
     many[0] = example_completions[0];
-    m.submit_group.weights_type = 1;
-    check_refused(&m, "SubmitGroup.weights_type: 1");
-    m.submit_group.weights_type = 0;
+    m.submit_group.weights_type = (enum weights_type)WEIGHTS_TYPE_COUNT;
+    check_refused(&m, "SubmitGroup.weights_type: 3, expected 0 to 2");
+    m.submit_group.weights_type = WEIGHTS_F32;
     m.submit_group.lease = 0;
     check_refused(&m, "SubmitGroup.lease");
 }

@@ -37,8 +37,8 @@ static void values_arrive(void **state)
     struct err e = {0};
     struct recipe r;
     struct config *c;
-    static const char *const changes[] = {
-        "stage zero.kl=k1", "run.seed=9", "sampling.group=5", "reward form.when=pass", NULL};
+    static const char *const changes[] = {"stage zero.kl=k1", "run.seed=9", "sampling.group=5",
+        "reward form.when=pass", "sampling.weights=bf16", NULL};
     assert_int_equal(make(changes, &c, &r, &e), 0);
     assert_int_equal(r.seed, 9);
     assert_int_equal(r.reward_count, 2);
@@ -52,6 +52,8 @@ static void values_arrive(void **state)
     assert_int_equal(r.stages[0].kind, STAGE_GRPO);
     assert_int_equal(r.stages[0].group_size, 5);
     assert_int_equal(r.stages[0].loss.kl, KL_K1);
+    assert_int_equal(r.stages[0].weights_type, WEIGHTS_BF16);
+    assert_true(r.stages[0].loss.old_recomputed && r.stages[0].loss.importance_cap == 2);
     assert_int_equal(r.stages[0].eval.data, 0);
     assert_true(r.stages[0].gate.has_greedy && !r.stages[0].gate.has_sampled);
     assert_true(r.stages[0].gate.greedy_high == 0.3);
@@ -64,7 +66,7 @@ static void what_does_not_fit_is_named(void **state)
 {
     (void)state;
     static const struct {
-        const char *change, *says;
+        const char *change, *says, *before;
     } cases[] = {
         {"stage zero.data=nobody", "nobody"},
         {"stage zero.minibatches=33", "minibatches"},
@@ -77,9 +79,10 @@ static void what_does_not_fit_is_named(void **state)
         {"data tasks.pairs-share=0.9", "pairs-share"},
         {"reward accuracy.when=pass", "the primary reward counts always"},
         {"reward form.when=right", "always"},
+        {"stage zero.old=behaviour", "recomputed", "sampling.weights=int8"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const char *const changes[] = {cases[i].change, NULL};
+        const char *const changes[] = {cases[i].change, cases[i].before, NULL};
         struct err e = {0};
         struct recipe r;
         struct config *c;

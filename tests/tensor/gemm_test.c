@@ -112,6 +112,56 @@ static void test_near_naive(void **state)
     }
 }
 
+static float as_bf16(float f)
+{
+    uint16_t packed[OPS_PANEL];
+    ops_pack_bf16(packed, &f, 1, 1);
+    uint32_t bits = (uint32_t)packed[0] << 16;
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static void test_bf16_rounding(void **state)
+{
+    (void)state;
+    static const float pairs[][2] = {{0, 0}, {1, 1}, {-3.140625f, -3.140625f},
+        {0x1.01p0f, 0x1p0f},          /* halfway: to the even one below */
+        {0x1.03p0f, 0x1.04p0f},       /* and above */
+        {0x1.010002p0f, 0x1.02p0f},   /* just beyond halfway */
+        {-0x1.fefffep1f, -0x1.fep1f}, /* just before */
+        {0x1.ffp5f, 0x1p6f},          /* the carry goes into the exponent */
+        {0x1.0p-140f, 0}};            /* too small */
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        assert_true(as_bf16(pairs[i][0]) == pairs[i][1]);
+}
+
+/* Over weights that bf16 holds exactly both products are the same chains. */
+static void test_bf16_is_f32_of_rounded(void **state)
+{
+    (void)state;
+    const struct ops *o[ISAS_MAX];
+    for (size_t i = 0, n = isas(o); i < n; i++) {
+        for (uint64_t c = 0; c < CASES; c++) {
+            struct product p = product_draw(5000 + c);
+            struct mat y = mat_new(p.T, p.N), expected = mat_copy(&y);
+            uint16_t *packed = malloc(ops_packed_floats(p.N, p.K) * sizeof(*packed));
+            assert_non_null(packed);
+            ops_pack_bf16(packed, p.w.p, p.N, p.K);
+            for (size_t k = 0; k < p.N * p.K; k++)
+                p.w.p[k] = as_bf16(p.w.p[k]);
+            ops_pack(p.packed.p, p.w.p, p.N, p.K);
+            product_run(o[i], &p, &expected);
+            o[i]->gemm_bf16(
+                y.p, y.ld, p.x.p, p.x.ld, packed, p.has_bias ? p.bias.p : NULL, p.T, p.N, p.K);
+            mat_assert_same_bits(&y, &expected, o[i]->name);
+            free(packed);
+            mat_done(&y);
+            mat_done(&expected);
+            product_done(&p);
+        }
+    }
+}
+
 /* A row alone, with K as its distance, has the bits that it has in company. */
 static void test_rows_independent(void **state)
 {
@@ -277,6 +327,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_near_naive),
+        cmocka_unit_test(test_bf16_rounding),
+        cmocka_unit_test(test_bf16_is_f32_of_rounded),
         cmocka_unit_test(test_rows_independent),
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_backward),
