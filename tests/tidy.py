@@ -52,7 +52,7 @@ ONLY_IN = {
 }
 
 # Tests that inject faults at a pace: they wait for no condition.
-PACED = {"tests/learner/hub_fake.c", "tests/learner/hub_kill_test.c", "tests/learner/hub_service_test.c"}
+PACED = {"tests/box/kill_test.c", "tests/learner/hub_fake.c", "tests/learner/hub_kill_test.c", "tests/learner/hub_service_test.c"}
 
 LINES_MAX = 600
 COLUMNS_MAX = 100

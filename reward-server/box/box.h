@@ -57,7 +57,8 @@ enum box_end {
     BOX_SIGNALLED, /* detail: signal */
     BOX_CPU,       /* over limits.cpu_ms */
     BOX_WALL,      /* over limits.wall_ms while it waited for something */
-    BOX_STARVED,   /* over limits.wall_ms while it waited for a processor: the host's fault */
+    BOX_STARVED,   /* the host's fault: over limits.wall_ms while it waited for a processor, or
+                    * killed because the host was out of memory */
     BOX_MEMORY,
     BOX_OUTPUT,
     BOX_VIOLATION, /* a system call that only an attack makes: refused says which */

@@ -13,31 +13,37 @@
 
 #include "common/base/file.h"
 
-static void init_main(int line)
+static void init_main(int held)
 {
     char byte;
     (void)signal(SIGCHLD, SIG_IGN); /* nobody asks how orphans end */
-    if (dup2(line, 0) < 0 || close_range(1, ~0U, 0) < 0)
+    if (dup2(held, 0) < 0 || close_range(1, ~0U, 0) < 0)
         _exit(1);
-    (void)!read(0, &byte, 1); /* until the slot is gone */
+    (void)!read(0, &byte, 1); /* until the slot lets go */
     _exit(0);
 }
 
-bool cell_open(struct cell *c, int line)
+bool cell_open(struct cell *c)
 {
     char path[64];
+    int pair[2];
     struct clone_args args = {.flags = CLONE_NEWPID, .exit_signal = SIGCHLD};
+    *c = (struct cell){.hold = -1, .pid_ns = -1, .work = -1};
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return false;
     pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0)
-        init_main(line);
-    *c = (struct cell){.init = pid > 0 ? pid : 0, .pid_ns = -1, .work = -1};
+        init_main(pair[0]);
+    (void)close(pair[0]);
+    c->hold = pair[1];
+    c->init = pid > 0 ? pid : 0;
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
     if (pid > 0)
         c->pid_ns = open(path, O_RDONLY | O_CLOEXEC);
     if (c->pid_ns >= 0)
         return true;
     int code = errno;
-    cell_close(c);
+    (void)cell_close(c);
     errno = code;
     return false;
 }
@@ -88,14 +94,16 @@ bool cell_add_work(struct cell *c, const struct box_request *q, unsigned uid)
     return ok;
 }
 
-void cell_close(struct cell *c)
+bool cell_close(struct cell *c)
 {
+    int status = 0;
+    file_close(&c->hold);
     if (c->init > 0) {
-        (void)kill(c->init, SIGKILL);
-        while (waitpid(c->init, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(c->init, &status, 0) < 0 && errno == EINTR)
             ;
     }
     file_close(&c->pid_ns);
     file_close(&c->work);
     c->init = 0;
+    return WIFEXITED(status);
 }

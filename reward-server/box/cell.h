@@ -1,8 +1,8 @@
 /* cell.h: what is new for each run: a pid namespace and a work directory.
  *
  * The first process of the namespace does nothing: it takes in orphans and holds the namespace.
- * When it is killed the kernel ends all others in it, and lets us wait for it only when they are
- * gone. It ends by itself when its slot is gone, however that came.
+ * When it ends the kernel ends all others in it, and lets us wait for it only when they are gone.
+ * It ends when its slot lets go of it, or is gone, however that came.
  */
 #ifndef COHORT_BOX_CELL_H
 #define COHORT_BOX_CELL_H
@@ -14,17 +14,19 @@
 
 struct cell {
     pid_t init; /* 0: none */
+    int hold;   /* owned; a pipe, at whose end the first process leaves */
     int pid_ns; /* owned */
     int work;   /* owned; a file system that is mounted nowhere yet */
 };
 
-/* line: the reading end of a pipe that nobody but the slot can write to. False with errno set. */
-bool cell_open(struct cell *c, int line);
+/* False with errno set. */
+bool cell_open(struct cell *c);
 
 /* Makes the work directory with the request's files, for a program of this user. */
 bool cell_add_work(struct cell *c, const struct box_request *q, unsigned uid);
 
-/* Ends all processes in it, and waits until that is so. */
-void cell_close(struct cell *c);
+/* Ends all processes in it, and waits until that is so. False: a signal had ended it before, which
+ * nothing within it can send. */
+bool cell_close(struct cell *c);
 
 #endif

@@ -16,8 +16,24 @@
 #include "common/base/mem.h"
 
 static const char *const controllers[CGROUP_PARTS] = {"memory", "pids", "cpuacct"};
-enum { TEXT_MAX = 64 << 10, PATH_TEXT_MAX = 4000 };
 static const char prefix[] = "cohort-box-";
+static const char main_group[] = "cohort-main"; /* version 2: where we and our parent move to */
+
+/* The files of each version. Their values are in the same units but for processor time. */
+static const struct {
+    const char *name, *memory_limit, *memory_events, *cpu, *cpu_field;
+    uint64_t cpu_per_us;
+} versions[] = {
+    {"cgroup1", "memory.limit_in_bytes", "memory.oom_control", "cpuacct.usage", "", 1000},
+    {"cgroup2", "memory.max", "memory.events", "cpu.stat", "usage_usec ", 1},
+};
+enum { TEXT_MAX = 64 << 10, PATH_TEXT_MAX = 4000, VERSION_1 = 0, VERSION_2 = 1, NO_VERSION = -1 };
+
+/* What cgroup_find found; the same in all processes of this cohort-box. */
+static struct {
+    int version;
+    char bases[CGROUP_PARTS][PATH_TEXT_MAX];
+} host = {.version = NO_VERSION};
 
 /* ---- where ---- */
 
@@ -33,7 +49,7 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* Our group in a hierarchy, from lines "N:controllers:/path". */
+/* Our group in a hierarchy, from lines "N:controllers:/path"; that of version 2 names none. */
 static bool own_group(const char *controller, char *ret, size_t size)
 {
     CLEANUP_BUF struct buf text = {0};
@@ -44,7 +60,9 @@ static bool own_group(const char *controller, char *ret, size_t size)
     for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
         (void)strsep(&line, ":");
         const char *names = strsep(&line, ":");
-        if (names != NULL && line != NULL && has_word(names, controller)) {
+        if (names == NULL || line == NULL)
+            continue;
+        if (controller[0] == '\0' ? names[0] == '\0' : has_word(names, controller)) {
             (void)snprintf(ret, size, "%s", strcmp(line, "/") == 0 ? "" : line);
             return true;
         }
@@ -52,12 +70,14 @@ static bool own_group(const char *controller, char *ret, size_t size)
     return false;
 }
 
-/* The directory of our own group: the mount point of the hierarchy, then the group in it. */
+/* The directory of our own group: the mount point of the hierarchy, then the group in it.
+ * controller "": of version 2. */
 static bool own_dir(const char *controller, char *ret, size_t size)
 {
     char group[PATH_TEXT_MAX];
     CLEANUP_BUF struct buf text = {0};
     struct err e;
+    const char *wanted = controller[0] == '\0' ? "cgroup2" : "cgroup";
     if (!own_group(controller, group, sizeof(group)) ||
         file_read("/proc/self/mounts", 1 << 20, &text, &e) < 0 || text.len == 0)
         return false;
@@ -66,7 +86,8 @@ static bool own_dir(const char *controller, char *ret, size_t size)
         (void)strsep(&line, " ");
         const char *point = strsep(&line, " "), *type = strsep(&line, " ");
         const char *options = strsep(&line, " ");
-        if (options == NULL || strcmp(type, "cgroup") != 0 || !has_word(options, controller))
+        if (options == NULL || strcmp(type, wanted) != 0 ||
+            (controller[0] != '\0' && !has_word(options, controller)))
             continue;
         int n = snprintf(ret, size, "%s%s", point, group);
         if (n < 0 || (size_t)n >= size)
@@ -80,15 +101,19 @@ static bool own_dir(const char *controller, char *ret, size_t size)
 
 /* ---- small files ---- */
 
+static bool write_text(int dir, const char *name, const char *text)
+{
+    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    file_close(&fd);
+    return ok;
+}
+
 static bool write_number(int dir, const char *name, uint64_t value)
 {
     char text[32];
-    int n = snprintf(text, sizeof(text), "%" PRIu64, value);
-    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    return write_text(dir, name, text);
 }
 
 static bool read_text(int dir, const char *name, char *text, size_t size)
@@ -101,37 +126,105 @@ static bool read_text(int dir, const char *name, char *text, size_t size)
     return n >= 0;
 }
 
-static uint64_t read_number(int dir, const char *name)
+/* A number after a name, from a file of lines of both; name "": from the beginning. */
+static uint64_t read_field(int dir, const char *file, const char *name)
 {
-    char text[64];
-    return read_text(dir, name, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+    char text[4096];
+    const char *at = read_text(dir, file, text, sizeof(text)) ? strstr(text, name) : NULL;
+    return at != NULL ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* The directory of a part of a group. */
+static int part(const struct cgroup *g, enum cgroup_part p)
+{
+    return g->dirs[host.version == VERSION_2 ? 0 : p];
 }
 
 static uint64_t oom_kills(const struct cgroup *g)
 {
+    return read_field(part(g, CGROUP_MEMORY), versions[host.version].memory_events, "oom_kill ");
+}
+
+static uint64_t cpu_us(const struct cgroup *g)
+{
+    return read_field(
+               part(g, CGROUP_CPU), versions[host.version].cpu, versions[host.version].cpu_field) /
+           versions[host.version].cpu_per_us;
+}
+
+/* ---- version 2 ---- */
+
+/* Whether groups below this one have memory and pids. */
+static bool delegates(int dir)
+{
     char text[256];
-    if (!read_text(g->dirs[CGROUP_MEMORY], "memory.oom_control", text, sizeof(text)))
-        return 0;
-    const char *at = strstr(text, "oom_kill ");
-    return at != NULL ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+    return read_text(dir, "cgroup.subtree_control", text, sizeof(text)) &&
+           strstr(text, "memory") != NULL && strstr(text, "pids") != NULL;
+}
+
+/* Us and our parent into a group of our own, when nobody else is here. */
+static bool move_out(int dir, const char *path)
+{
+    char text[4096], *rest = text;
+    char group[CGROUP_PATH_MAX];
+    if (!read_text(dir, "cgroup.procs", text, sizeof(text)))
+        return false;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0';) {
+        long pid = strtol(line, NULL, 10);
+        if (pid != getpid() && pid != getppid())
+            return false;
+    }
+    (void)snprintf(group, sizeof(group), "%s/%s", path, main_group);
+    if (mkdir(group, 0755) < 0 && errno != EEXIST)
+        return false;
+    int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && write_number(fd, "cgroup.procs", (uint64_t)getpid()) &&
+              write_number(fd, "cgroup.procs", (uint64_t)getppid());
+    file_close(&fd);
+    return ok;
+}
+
+static bool can_delegate(const char *path)
+{
+    static const char wanted[] = "+memory +pids";
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = dir >= 0 && access(path, W_OK) == 0 &&
+              (delegates(dir) || write_text(dir, "cgroup.subtree_control", wanted) ||
+                  (errno == EBUSY && move_out(dir, path) &&
+                      write_text(dir, "cgroup.subtree_control", wanted)));
+    ok = ok && delegates(dir);
+    file_close(&dir);
+    return ok;
+}
+
+/* Our own group; or the one above, when an earlier cohort-box has moved us. */
+static bool find_version_2(char *ret, size_t size)
+{
+    if (!own_dir("", ret, size))
+        return false;
+    char *last = strrchr(ret, '/');
+    if (last != NULL && strcmp(last + 1, main_group) == 0)
+        *last = '\0';
+    return can_delegate(ret);
 }
 
 /* ---- a group ---- */
 
-void cgroup_open(struct cgroup *g, unsigned slot)
+void cgroup_open(struct cgroup *g, unsigned number)
 {
-    *g = (struct cgroup){.on = true, .dirs = {-1, -1, -1}};
-    for (int p = 0; p < CGROUP_PARTS && g->on; p++) {
-        char base[PATH_TEXT_MAX];
-        g->on = own_dir(controllers[p], base, sizeof(base));
-        if (!g->on)
-            break;
-        (void)snprintf(
-            g->paths[p], sizeof(g->paths[p]), "%s/%s%d-%u", base, prefix, (int)getpid(), slot);
+    *g = (struct cgroup){.on = host.version != NO_VERSION, .dirs = {-1, -1, -1}, .peak = -1};
+    int parts = host.version == VERSION_2 ? 1 : CGROUP_PARTS;
+    for (int p = 0; p < parts && g->on; p++) {
+        (void)snprintf(g->paths[p], sizeof(g->paths[p]), "%s/%s%d-%u", host.bases[p], prefix,
+            (int)getpid(), number);
         g->on = mkdir(g->paths[p], 0755) == 0 || errno == EEXIST;
         if (g->on)
             g->dirs[p] = open(g->paths[p], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         g->on = g->on && g->dirs[p] >= 0;
+    }
+    if (g->on && host.version == VERSION_2) {
+        g->peak = openat(g->dirs[0], "memory.peak", O_RDWR | O_CLOEXEC);
+        (void)write_text(g->dirs[0], "memory.swap.max", "0"); /* not there without swap */
     }
     if (g->on && !cgroup_reset(g, 64 << 20, 16))
         g->on = false;
@@ -144,21 +237,25 @@ void cgroup_close(struct cgroup *g)
     for (int p = 0; p < CGROUP_PARTS; p++) {
         file_close(&g->dirs[p]);
         if (g->paths[p][0] != '\0')
-            (void)rmdir(g->paths[p]); /* what stays is swept at the next start */
+            (void)rmdir(g->paths[p]); /* what stays is swept later */
     }
+    file_close(&g->peak);
     g->on = false;
 }
 
 bool cgroup_reset(struct cgroup *g, uint64_t memory_bytes, uint64_t processes)
 {
-    bool ok = write_number(g->dirs[CGROUP_PIDS], "pids.max", processes) &&
-              write_number(g->dirs[CGROUP_CPU], "cpuacct.usage", 0);
+    int memory = part(g, CGROUP_MEMORY);
+    bool ok = write_number(part(g, CGROUP_PIDS), "pids.max", processes);
     if (ok && memory_bytes != g->memory_limit)
-        ok = write_number(g->dirs[CGROUP_MEMORY], "memory.limit_in_bytes", memory_bytes);
-    if (ok)
-        ok = write_number(g->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0);
+        ok = write_number(memory, versions[host.version].memory_limit, memory_bytes);
+    if (host.version == VERSION_1)
+        g->peak_known = ok && write_number(memory, "memory.max_usage_in_bytes", 0);
+    else /* kernels before 6.12 tell only of the group's whole life */
+        g->peak_known = g->peak >= 0 && write(g->peak, "reset\n", 6) == 6;
     g->memory_limit = ok ? memory_bytes : 0;
     g->oom_kills = oom_kills(g);
+    g->cpu_us = cpu_us(g);
     return ok;
 }
 
@@ -166,18 +263,25 @@ bool cgroup_add(const struct cgroup *g, pid_t pid)
 {
     bool ok = true;
     for (int p = 0; p < CGROUP_PARTS; p++)
-        ok = ok && write_number(g->dirs[p], "cgroup.procs", (uint64_t)pid);
+        ok = ok && (g->dirs[p] < 0 || write_number(g->dirs[p], "cgroup.procs", (uint64_t)pid));
     return ok;
 }
 
 uint64_t cgroup_cpu_us(const struct cgroup *g)
 {
-    return read_number(g->dirs[CGROUP_CPU], "cpuacct.usage") / 1000;
+    return cpu_us(g) - g->cpu_us;
 }
 
 uint64_t cgroup_memory_peak(const struct cgroup *g)
 {
-    return read_number(g->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes");
+    char text[32];
+    if (!g->peak_known)
+        return 0;
+    if (host.version == VERSION_1)
+        return read_field(part(g, CGROUP_MEMORY), "memory.max_usage_in_bytes", "");
+    ssize_t n = pread(g->peak, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return strtoull(text, NULL, 10);
 }
 
 bool cgroup_out_of_memory(const struct cgroup *g)
@@ -187,12 +291,12 @@ bool cgroup_out_of_memory(const struct cgroup *g)
 
 bool cgroup_holds(const struct cgroup *g, uint64_t tasks)
 {
-    return read_number(g->dirs[CGROUP_PIDS], "pids.current") == tasks;
+    return read_field(part(g, CGROUP_PIDS), "pids.current", "") == tasks;
 }
 
 const char *cgroup_name(const struct cgroup *g)
 {
-    return g->on ? "cgroup1" : "rlimits";
+    return g->on ? versions[host.version].name : "rlimits";
 }
 
 /* ---- what others left ---- */
@@ -215,8 +319,25 @@ static void sweep_dir(const char *base)
 void cgroup_sweep(void)
 {
     for (int p = 0; p < CGROUP_PARTS; p++) {
-        char base[PATH_TEXT_MAX];
-        if (own_dir(controllers[p], base, sizeof(base)))
-            sweep_dir(base);
+        if (host.bases[p][0] != '\0')
+            sweep_dir(host.bases[p]);
     }
+}
+
+void cgroup_find(void)
+{
+    bool all = true;
+    for (int p = 0; p < CGROUP_PARTS; p++)
+        all = all && own_dir(controllers[p], host.bases[p], sizeof(host.bases[p])) &&
+              access(host.bases[p], W_OK) == 0;
+    if (all) {
+        host.version = VERSION_1;
+    } else {
+        memset(host.bases, 0, sizeof(host.bases));
+        if (find_version_2(host.bases[0], sizeof(host.bases[0])))
+            host.version = VERSION_2;
+        else
+            host.bases[0][0] = '\0';
+    }
+    cgroup_sweep();
 }

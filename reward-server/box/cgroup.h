@@ -1,8 +1,9 @@
-/* cgroup.h: one group of processes for each slot, in the hierarchies of version 1.
+/* cgroup.h: a control group for each box: bounds of memory and tasks, and the accounting.
  *
- * memory, pids and cpuacct: made once below the group that cohort-box is in, used again for each
- * run, removed at the end. Without write access there is no group, and the box forbids new
- * processes instead.
+ * Of version 1 (hierarchies memory, pids, cpuacct) or 2, whichever has these controllers here. Made
+ * once below the group that cohort-box is in (version 2: or below the one above it, see
+ * cgroup_find), used again for each run, removed at the end. Without write access there is no
+ * group, and the box forbids new processes instead.
  */
 #ifndef COHORT_BOX_CGROUP_H
 #define COHORT_BOX_CGROUP_H
@@ -12,33 +13,40 @@
 #include <sys/types.h>
 
 enum cgroup_part { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_PARTS };
+enum { CGROUP_PATH_MAX = 4096 };
 
 struct cgroup {
     bool on;
-    int dirs[CGROUP_PARTS];         /* owned descriptors */
-    char paths[CGROUP_PARTS][4096]; /* for the removal */
-    uint64_t memory_limit, oom_kills;
+    int dirs[CGROUP_PARTS];                    /* owned; of version 2 the first alone */
+    char paths[CGROUP_PARTS][CGROUP_PATH_MAX]; /* for the removal */
+    int peak;                                  /* owned; memory.peak of version 2, else -1 */
+    bool peak_known;
+    uint64_t memory_limit, oom_kills, cpu_us; /* at the last reset */
 };
 
+/* Looks where groups can be made, once, before the first is; removes those of a cohort-box that
+ * was killed. Version 2 lets no process be in a group that bounds others: with root's or a
+ * service manager's delegation, this process and its parent move to a group of their own. */
+void cgroup_find(void);
+void cgroup_sweep(void); /* of processes that are gone */
+
 /* on stays false when the machine does not let us. */
-void cgroup_open(struct cgroup *g, unsigned slot);
+void cgroup_open(struct cgroup *g, unsigned number);
 void cgroup_close(struct cgroup *g);
 
-/* Before a run: limits, counters at zero. After clone: the first process. False: not held. */
+/* Before a run: limits, counters at zero. False with errno set: not held. */
 bool cgroup_reset(struct cgroup *g, uint64_t memory_bytes, uint64_t processes);
 bool cgroup_add(const struct cgroup *g, pid_t pid);
 
+/* Since the reset. */
 uint64_t cgroup_cpu_us(const struct cgroup *g);
-uint64_t cgroup_memory_peak(const struct cgroup *g);
-bool cgroup_out_of_memory(const struct cgroup *g); /* since the reset */
+uint64_t cgroup_memory_peak(const struct cgroup *g); /* 0: this kernel does not tell */
+bool cgroup_out_of_memory(const struct cgroup *g);
 
 /* Whether there are that many processes and threads in it. */
 bool cgroup_holds(const struct cgroup *g, uint64_t tasks);
 
 /* For people: what bounds the program, "rlimits" without a group. */
 const char *cgroup_name(const struct cgroup *g);
-
-/* Removes groups of a cohort-box that was killed. */
-void cgroup_sweep(void);
 
 #endif

@@ -174,9 +174,10 @@ static void set_limits(void)
     limit(RLIMIT_STACK, STACK_BYTES);
     limit(RLIMIT_MEMLOCK, 1 << 20);
     limit(RLIMIT_MSGQUEUE, 0);
-    limit(RLIMIT_NPROC, l->processes + now.order.more_tasks);
-    if (!now.order.groups)
+    if (!now.order.groups) {
+        limit(RLIMIT_NPROC, l->processes + now.order.more_tasks);
         limit(RLIMIT_AS, l->memory_bytes);
+    }
 }
 
 /* Of all processes of the machine the program is to go first when memory is short, and never the

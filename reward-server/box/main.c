@@ -114,13 +114,18 @@ static void slot_main(unsigned number, int client)
 
 static void reap(bool all)
 {
+    int status;
     pid_t pid;
-    while ((pid = waitpid(-1, NULL, all ? 0 : WNOHANG)) > 0) {
+    bool killed = false;
+    while ((pid = waitpid(-1, &status, all ? 0 : WNOHANG)) > 0) {
+        killed = killed || status != 0;
         for (unsigned i = 0; i < BOX_SLOTS_MAX; i++) {
             if (slots[i] == pid)
                 slots[i] = 0;
         }
     }
+    if (killed)
+        cgroup_sweep(); /* it could not do so itself */
 }
 
 static void add_slot(int client)
@@ -227,11 +232,12 @@ int main(int argc, char **argv)
     (void)fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what a killed slot leaves comes to us */
-    cgroup_sweep();
+    cgroup_find();
     if (!tested() || filter_make(&e) < 0)
         return 1;
     while ((client = next_client()) >= 0)
         add_slot(client);
     reap(true); /* they end with their connections */
+    cgroup_sweep();
     return 0;
 }

@@ -292,9 +292,16 @@ bool run_watch(int client, struct run *runs, size_t count)
 void run_stop(struct run *r)
 {
     r->stopped = run_is_running(r);
-    (void)kill(r->init, SIGKILL);
+    if (!r->ended)
+        (void)kill(r->init, SIGKILL);
     while (!r->ended && !r->lost)
         take_message(r);
+}
+
+bool run_ended_by_kill(const struct run *r)
+{
+    return r->ended && !r->stopped && r->over == BOX_END_COUNT && WIFSIGNALED(r->end.status) &&
+           WTERMSIG(r->end.status) == SIGKILL;
 }
 
 static void account(struct run *r)
@@ -307,13 +314,21 @@ static void account(struct run *r)
     r->result->wall_us = (clock_mono_ns() - r->start_ns) / 1000;
 }
 
+/* The kernel counts in a group what it kills for want of memory in the group or in the host; in the
+ * second case the program is not to blame. */
+static enum box_end decide_memory(const struct run *r)
+{
+    uint64_t peak = cgroup_memory_peak(r->group), limit = r->q->limits.memory_bytes;
+    return peak != 0 && peak < limit - limit / 4 ? BOX_STARVED : BOX_MEMORY;
+}
+
 static enum box_end decide(const struct run *r, int *ret_detail)
 {
     const struct box_limits *l = &r->q->limits;
     const struct box_result *res = r->result;
     bool bad = r->end.status != 0;
     if (r->group->on && bad && cgroup_out_of_memory(r->group))
-        return BOX_MEMORY;
+        return decide_memory(r);
     if (res->cpu_us > l->cpu_ms * 1000)
         return BOX_CPU;
     if (r->over != BOX_END_COUNT)

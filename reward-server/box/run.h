@@ -44,8 +44,11 @@ bool run_watch(int client, struct run *runs, size_t count);
 /* Whether the program has neither ended nor hit a limit. */
 bool run_is_running(const struct run *r);
 
-/* Kills the box and waits for the zygote to tell of the program's end. */
+/* Kills the box when the program has not ended, and waits for the zygote to tell that it has. */
 void run_stop(struct run *r);
+
+/* Whether it was a kill that ended the program, and not ours. */
+bool run_ended_by_kill(const struct run *r);
 
 /* The rest of the streams, the accounting and the verdict; the box must be empty. */
 void run_finish(struct run *r);

@@ -1,8 +1,9 @@
 /* slot.c: see slot.h.
  *
- * The order at the end of a run matters: kill the first process of the pid namespace, which ends
- * all others; hear from the zygote, whose child the program is; wait for the first process, which
- * the kernel lets us only when the namespace is empty; only then read the accounting, and decide.
+ * The order at the end of a run matters: end the program if it has not ended by itself, and hear
+ * from the zygote, whose child it is; end the first process of the pid namespace, which ends all
+ * others, and wait for it, which the kernel lets us only when the namespace is empty; only then
+ * read the accounting, and decide.
  */
 #include "reward-server/box/slot.h"
 
@@ -48,22 +49,19 @@ static bool enter_own_user(void)
 
 bool slot_open(struct slot *s, unsigned number, int client)
 {
-    *s = (struct slot){.own_user = geteuid() != 0, .client = client, .line = {-1, -1}};
+    *s = (struct slot){.own_user = geteuid() != 0, .client = client};
     for (unsigned i = 0; i < BOX_PAIR; i++) {
         struct slot_box *b = &s->boxes[i];
         b->uid = s->own_user ? UID_INSIDE : UID_FIRST + number + i * BOX_SLOTS_MAX;
-        b->cell = (struct cell){.pid_ns = -1, .work = -1};
+        b->cell = (struct cell){.hold = -1, .pid_ns = -1, .work = -1};
         cgroup_open(&b->group, number * BOX_PAIR + i);
     }
     /* children of a zygote that died become ours */
-    return (!s->own_user || enter_own_user()) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 &&
-           pipe2(s->line, O_CLOEXEC) == 0;
+    return (!s->own_user || enter_own_user()) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
 
 void slot_close(struct slot *s)
 {
-    file_close(&s->line[0]);
-    file_close(&s->line[1]);
     for (unsigned i = 0; i < BOX_PAIR; i++) {
         struct slot_box *b = &s->boxes[i];
         if (b->cell.init > 0)
@@ -85,7 +83,7 @@ void slot_prepare(struct slot *s)
 {
     struct cell *c = &s->boxes[0].cell;
     if (c->init == 0)
-        (void)cell_open(c, s->line[0]); /* the next run tries again, and says why */
+        (void)cell_open(c); /* the next run tries again, and says why */
 }
 
 /* ---- zygotes ---- */
@@ -187,7 +185,7 @@ static bool begin(
     else if (b->group.on &&
              !cgroup_reset(&b->group, l->memory_bytes, l->processes + count_zygotes(b)))
         run_fail(r, "limits of the control group", errno);
-    else if (b->cell.init == 0 && !cell_open(&b->cell, s->line[0]))
+    else if (b->cell.init == 0 && !cell_open(&b->cell))
         run_fail(r, "a pid namespace", errno);
     else if (!cell_add_work(&b->cell, r->q, b->uid))
         run_fail(r, "the work directory", errno);
@@ -207,11 +205,14 @@ static void finish(struct slot *s, struct slot_box *b, struct run *r)
 {
     if (r->init > 0)
         run_stop(r);
+    bool killed = false;
     if (r->lost)
         s->broken = true;
     else
-        cell_close(&b->cell);
-    if (r->init == 0)
+        killed = !cell_close(&b->cell) && run_ended_by_kill(r);
+    if (killed)
+        run_fail(r, "the box was killed from outside", EINTR);
+    else if (r->init == 0)
         run_fail(r, "the other box of the pair was not made", ECANCELED);
     else if (!r->lost && b->group.on && !cgroup_holds(&b->group, count_zygotes(b)))
         run_fail(r, "processes are left in the control group", EBUSY); /* never seen */

@@ -23,7 +23,6 @@ struct slot {
     bool own_user; /* not root: the slot lives in a user namespace of its own */
     bool broken;   /* a zygote died during a run: no way to prove its box empty but to end */
     int client;    /* the connection; its end ends the run. -1: none */
-    int line[2];   /* a pipe whose end tells cells that the slot is gone; owned */
     uint64_t runs;
     struct slot_box boxes[BOX_PAIR];
 };
