@@ -157,17 +157,38 @@ static pid_t find_program(const struct run *r)
     return there ? (pid_t)strtol((const char *)text.data, NULL, 10) : 0;
 }
 
-/* Time that the program waited for a processor, of its first thread. */
-static uint64_t waited_us(const struct run *r)
+/* Time that the program, in its first thread, waited for a processor. */
+static uint64_t waited_us(pid_t program)
 {
     char path[64], *rest;
     CLEANUP_BUF struct buf text = {0};
     struct err e;
-    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)find_program(r));
+    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)program);
     if (file_read(path, 4096, &text, &e) < 0 || text.len == 0)
         return 0;
     (void)strtoull((const char *)text.data, &rest, 10);
     return strtoull(rest, NULL, 10) / 1000;
+}
+
+/* Time since the program began, 0 when that is not known. */
+static uint64_t age_us(pid_t program)
+{
+    char path[64];
+    CLEANUP_BUF struct buf text = {0};
+    struct err e;
+    struct timespec now;
+    uint64_t began_ticks = 0, tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)program);
+    bool there = file_read(path, 4096, &text, &e) == 0 && text.len > 0;
+    char *at = there ? strrchr((char *)text.data, ')') : NULL; /* the end of its name */
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at != NULL)
+        began_ticks = strtoull(at, NULL, 10);
+    if (began_ticks == 0 || clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+        return 0;
+    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return now_us - began_ticks * tick_us;
 }
 
 /* Processor time so far. Without a group the program is one process, with a clock of its own. */
@@ -203,13 +224,17 @@ static uint64_t idle_us(void)
     return ticks * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-/* Whether the host is at fault that a program did not come to its end in time: it would have used
- * more than its limit had it not waited for a processor, and the processors had no time to spare.
- * The second keeps a program from forging the first with threads that get in each other's way. */
-static bool is_starved(const struct run *r, uint64_t cpu_us)
+/* Whether the host is at fault that a program did not come to its end in time: the program would
+ * have used more than its limit had it begun at once and not waited for a processor, and the
+ * processors had no time to spare. The latter keeps a program from forging the former with threads
+ * that get in each other's way. */
+static bool is_starved(const struct run *r, uint64_t wall_us, uint64_t cpu_us)
 {
     uint64_t limit_us = r->q->limits.cpu_ms * 1000;
-    return cpu_us + waited_us(r) > limit_us && idle_us() - r->idle_us < limit_us - cpu_us;
+    pid_t program = find_program(r);
+    uint64_t age = program > 0 ? age_us(program) : 0, late_us = wall_us > age ? wall_us - age : 0;
+    return late_us + cpu_us + waited_us(program) > limit_us &&
+           idle_us() - r->idle_us < limit_us - cpu_us;
 }
 
 static void check_limits(struct run *r)
@@ -223,7 +248,7 @@ static void check_limits(struct run *r)
         r->over = BOX_CPU;
     } else if (wall_us > l->wall_ms * 1000) {
         r->over = BOX_WALL;
-        r->starved = is_starved(r, cpu_us);
+        r->starved = is_starved(r, wall_us, cpu_us);
     } else if (r->group->on && cgroup_out_of_memory(r->group)) {
         r->over = BOX_MEMORY;
     }

@@ -19,7 +19,8 @@
 
 static struct box *box;
 static const char *program;
-static bool cold; /* a new interpreter for each run */
+enum { STARVED_MAX = 20 }; /* tries on a busy host */
+static bool cold;          /* a new interpreter for each run */
 
 static const struct box_limits limits = {.cpu_ms = 400,
     .wall_ms = 1500,
@@ -47,8 +48,12 @@ static void run(
         q.limits.memory_bytes = 512 << 20;
         q.limits.output_bytes = 16 << 20;
     }
-    if (box_run(box, &q, ret, &e) != 0)
-        fail_msg("%s", e.msg);
+    *ret = (struct box_result){.end = BOX_STARVED};
+    for (int i = 0; i < STARVED_MAX && ret->end == BOX_STARVED; i++) {
+        box_result_done(ret);
+        if (box_run(box, &q, ret, &e) != 0)
+            fail_msg("%s", e.msg);
+    }
 }
 
 static void run_source(const char *language, const char *source, struct box_result *ret)
