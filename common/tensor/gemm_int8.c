@@ -25,32 +25,32 @@ enum { TILE_SUMS_MAX = 4 };
 #endif
 
 enum {
-    ROW_BLOCK = 48,  /* rows that are rounded at a time */
-    SPAN_BLOCKS = 4, /* and blocks of them: 24 KiB on the stack */
-    SPAN = SPAN_BLOCKS * OPS_INT8_BLOCK,
+    ROW_BLOCK = 48,         /* rows that are rounded at a time, */
+    ROUND_BLOCKS = 48 * 16, /* with as many blocks of them as fit: 96 KiB on the stack */
     SCALE_BYTES = OPS_PANEL * sizeof(float),
     BLOCK_BYTES = SCALE_BYTES + OPS_PANEL * OPS_INT8_BLOCK, /* of a panel */
+    NEAR_BYTES = 4096,                                      /* that a tile reads ahead */
 };
 
 /* Blocks below it round to 0: 127 / max would overflow. */
 #define SMALLEST 0x1p-110f
 
-/* Up to ROW_BLOCK rows of x, a span of k. */
+/* Rows of x, a span of k: block b of row t has number t x blocks + b. */
 struct rounded {
-    int8_t q[ROW_BLOCK][SPAN];
-    float scale[ROW_BLOCK][SPAN_BLOCKS];
-    int32_t sum[ROW_BLOCK][SPAN_BLOCKS]; /* of q over the block */
+    size_t blocks; /* of a row */
+    int8_t q[ROUND_BLOCKS][OPS_INT8_BLOCK];
+    float scale[ROUND_BLOCKS];
+    int32_t sum[ROUND_BLOCKS]; /* of q over the block */
 };
 
 struct tile {
     float *y;
     size_t ldy;
     const struct rounded *x;
-    size_t row;       /* first, in x */
+    size_t block;     /* the first row's first, in x */
     const uint8_t *w; /* first panel, at the span's first block */
     size_t panel_bytes;
     const float *bias; /* NULL except in the last span */
-    size_t blocks;     /* of the span */
     size_t columns;    /* outputs that exist, at most 16 V */
     int first;         /* span 0 starts from 0, later ones from y */
 };
@@ -75,11 +75,12 @@ static void block_round(int8_t *q, float *scale, int32_t *sum, const float *x, s
 
 static void rows_round(struct rounded *r, const float *x, size_t ldx, size_t T, size_t K)
 {
+    size_t at = 0;
+    r->blocks = (K + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK;
     for (size_t t = 0; t < T; t++) {
-        for (size_t b = 0; b * OPS_INT8_BLOCK < K; b++) {
-            size_t k = b * OPS_INT8_BLOCK;
+        for (size_t k = 0; k < K; k += OPS_INT8_BLOCK, at++) {
             size_t n = K - k < OPS_INT8_BLOCK ? K - k : OPS_INT8_BLOCK;
-            block_round(&r->q[t][k], &r->scale[t][b], &r->sum[t][b], x + t * ldx + k, n);
+            block_round(r->q[at], &r->scale[at], &r->sum[at], x + t * ldx + k, n);
         }
     }
 }
@@ -92,10 +93,11 @@ VINLINE void tile_block(const struct tile *t, size_t block, v16 *sum, const int 
     const uint8_t *w[TILE_SUMS_MAX];
     UNROLL
     for (int r = 0; r < R; r++) {
-        x[r] = &t->x->q[t->row + (size_t)r][block * OPS_INT8_BLOCK];
+        size_t at = t->block + (size_t)r * t->x->blocks + block;
+        x[r] = t->x->q[at];
         UNROLL
         for (int v = 0; v < V; v++)
-            acc[r * V + v] = i16x_begin(t->x->sum[t->row + (size_t)r][block]);
+            acc[r * V + v] = i16x_begin(t->x->sum[at]);
     }
     UNROLL
     for (int v = 0; v < V; v += 2)
@@ -103,8 +105,11 @@ VINLINE void tile_block(const struct tile *t, size_t block, v16 *sum, const int 
     for (size_t k = 0; k < OPS_INT8_BLOCK; k += 4) {
         w64 b[TILE_SUMS_MAX];
         UNROLL
-        for (int v = 0; v < V; v++)
-            b[v] = w64_load(w[v / 2] + SCALE_BYTES + k * OPS_PANEL + (v % 2) * 64);
+        for (int v = 0; v < V; v++) {
+            const uint8_t *line = w[v / 2] + SCALE_BYTES + k * OPS_PANEL + (v % 2) * 64;
+            b[v] = w64_load(line);
+            __builtin_prefetch(line + NEAR_BYTES, 0, 3);
+        }
         UNROLL
         for (int r = 0; r < R; r++) {
             UNROLL
@@ -114,7 +119,7 @@ VINLINE void tile_block(const struct tile *t, size_t block, v16 *sum, const int 
     }
     UNROLL
     for (int r = 0; r < R; r++) {
-        v16 scale = v16_set1(t->x->scale[t->row + (size_t)r][block]);
+        v16 scale = v16_set1(t->x->scale[t->block + (size_t)r * t->x->blocks + block]);
         UNROLL
         for (int v = 0; v < V; v++) {
             v16 both = v16_mul(v16_load((const float *)(const void *)w[v / 2] + v % 2 * 16), scale);
@@ -133,7 +138,7 @@ VINLINE void tile_run(const struct tile *t, const int R, const int V)
         bool zero = t->first || column >= t->columns;
         sum[i] = zero ? v16_zero() : v16_load_first(y, t->columns - column);
     }
-    for (size_t block = 0; block < t->blocks; block++)
+    for (size_t block = 0; block < t->x->blocks; block++)
         tile_block(t, block, sum, R, V);
     UNROLL
     for (int i = 0; i < R * V; i++) {
@@ -183,8 +188,8 @@ static const struct {
 #endif
 };
 
-/* A span of k for the rows of base->x: panels outside, so that a panel's span (16 KiB) comes from
- * the nearest cache for every group of rows but the first. */
+/* A span of k for T rows of base->x: panels outside, so that the first group of rows alone reads
+ * them from afar. */
 static void span_run(const struct tile *base, const float *bias, size_t T, size_t N)
 {
     size_t groups = (T + TILE_ROWS_MAX - 1) / TILE_ROWS_MAX;
@@ -198,7 +203,7 @@ static void span_run(const struct tile *base, const float *bias, size_t T, size_
         for (size_t g = 0; g < groups; g++) {
             size_t rows = T / groups + (g < T % groups);
             (wide ? tiles[rows].wide : tiles[rows].narrow)(&t);
-            t.row += rows;
+            t.block += rows * t.x->blocks;
             t.y += rows * t.ldy;
         }
         n += wide ? 2 * OPS_PANEL : OPS_PANEL;
@@ -209,15 +214,14 @@ void OPS_FN(gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const v
     const float *bias, size_t T, size_t N, size_t K)
 {
     struct rounded r;
-    for (size_t row = 0; row < T; row += ROW_BLOCK) {
-        size_t rows = T - row < ROW_BLOCK ? T - row : ROW_BLOCK;
-        size_t k = 0;
+    for (size_t row = 0, rows; row < T; row += rows) {
+        rows = T - row < ROW_BLOCK ? T - row : ROW_BLOCK;
+        size_t span = ROUND_BLOCKS / rows * OPS_INT8_BLOCK, k = 0;
         do {
-            size_t depth = K - k < SPAN ? K - k : SPAN;
+            size_t depth = K - k < span ? K - k : span;
             struct tile t = {.y = y + row * ldy, .ldy = ldy, .x = &r, .first = k == 0};
             t.w = (const uint8_t *)packed + k / OPS_INT8_BLOCK * BLOCK_BYTES;
             t.panel_bytes = (K + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK * BLOCK_BYTES;
-            t.blocks = (depth + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK;
             rows_round(&r, x + row * ldx + k, ldx, rows, depth);
             k += depth;
             span_run(&t, k >= K ? bias : NULL, rows, N);

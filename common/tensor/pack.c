@@ -49,7 +49,7 @@ static void pack_int8_block(float *scale, uint8_t *q, const float *w, size_t n)
 {
     float largest = 0;
     for (size_t k = 0; k < n; k++)
-        largest = fmaxf(largest, fabsf(w[k]));
+        largest = fabsf(w[k]) > largest ? fabsf(w[k]) : largest;
     *scale = largest / 127;
     for (size_t k = 0; k < OPS_INT8_BLOCK; k++) {
         float f = k<n && * scale> 0 ? w[k] / *scale : 0;
