@@ -2,7 +2,8 @@
  *
  * Random weights of a shape and random sequences: forward, loss, backward, the sum of the shards
  * and AdamW for each step. A sequence is a prompt of one token and a completion of the rest, so
- * that every position has a target, as in a peer's next-token training. Before and after the steps
+ * that every position has a target, as in a peer's next-token training; with --prompt and --group
+ * it is what a GRPO step trains on. Before and after the steps
  * the same threads run a square product each, one BLAS thread per caller: the best of these is what
  * the share is of.
  *
@@ -24,7 +25,7 @@ enum { SQUARE = 1024, SQUARE_ROUNDS = 40 };
 
 struct options {
     const char *shape, *isa;
-    uint32_t batch, length, threads, shards, rows, steps;
+    uint32_t batch, length, prompt, group, threads, shards, rows, steps;
     bool recompute;
 };
 
@@ -70,8 +71,9 @@ static int best_sgemm(unsigned threads, double *ret, struct err *e)
 /* ---- steps ---- */
 
 struct batch {
-    struct train_group *groups;         /* owned, as the rest */
-    struct train_completion *rows;      /* one a group */
+    struct train_group *groups; /* owned, as the rest */
+    size_t count;
+    struct train_completion *rows;
     struct loss_completion *completion; /* their weights */
     uint32_t *ids;
 };
@@ -79,19 +81,22 @@ struct batch {
 static void batch_init(struct batch *b, const struct options *o, uint32_t vocab)
 {
     struct rng r = rng_stream((struct rng_key){.seed = 1, .domain = RNG_DATA});
-    size_t ids = (size_t)o->batch * (o->length + 1);
+    size_t width = o->prompt + o->group * o->length, ids = o->batch / o->group * width;
     double tokens = (double)o->batch * o->length;
-    b->groups = mem_array(o->batch, sizeof(*b->groups));
+    b->count = o->batch / o->group;
+    b->groups = mem_array(b->count, sizeof(*b->groups));
     b->rows = mem_array(o->batch, sizeof(*b->rows));
     b->completion = mem_array(o->batch, sizeof(*b->completion));
     b->ids = mem_array(ids, sizeof(*b->ids));
     for (size_t i = 0; i < ids; i++)
         b->ids[i] = (uint32_t)rng_below(&r, vocab);
     for (uint32_t i = 0; i < o->batch; i++) {
-        const uint32_t *at = b->ids + (size_t)i * (o->length + 1);
-        b->rows[i] = (struct train_completion){at + 1, o->length};
-        b->groups[i] = (struct train_group){at, 1, &b->rows[i], 1};
+        const uint32_t *group = b->ids + i / o->group * width;
+        const uint32_t *at = group + o->prompt + i % o->group * o->length;
+        b->rows[i] = (struct train_completion){at, o->length};
         b->completion[i] = (struct loss_completion){.len = o->length, .weight = 1 / tokens};
+        if (i % o->group == 0)
+            b->groups[i / o->group] = (struct train_group){group, o->prompt, &b->rows[i], o->group};
     }
 }
 
@@ -121,7 +126,7 @@ static int step(
 {
     static const struct recipe_optim adamw = {
         .lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01};
-    struct trainer_batch batch = {b->groups, o->batch, 1};
+    struct trainer_batch batch = {b->groups, b->count, 1};
     struct trainer_loss loss = {.fn = likelihood, .arg = b};
     struct loss_parts parts = {0};
     struct optim_stats stats;
@@ -186,7 +191,7 @@ static int measure(
         struct timing k = times[o->steps / 2];
         double tokens = (double)o->batch * o->length, seconds = k.gradient + k.update;
         struct trainer_memory bytes =
-            trainer_memory(t, &(struct trainer_batch){b.groups, o->batch, 1});
+            trainer_memory(t, &(struct trainer_batch){b.groups, b.count, 1});
         double rate = tokens * flops_per_token(m->table, o->length) / seconds * 1e-9;
         printf("train %s %u x %u, %u threads, %u shards, %u rows: %.0f tokens/s, median of %u "
                "(%.0f best); %.1f GFLOP/s, %.1f %% of sgemm's %.1f; step %.1f ms = gradient %.1f + "
@@ -205,7 +210,7 @@ static int run(const struct options *o, struct err *e)
 {
     struct bench_model m;
     struct trainer *t = NULL;
-    int r = bench_model_init(&m, o->shape, o->length + 1, e);
+    int r = bench_model_init(&m, o->shape, o->prompt + o->length, e);
     struct trainer_options to = {.isa = o->isa,
         .threads = o->threads,
         .shards = o->shards,
@@ -227,6 +232,8 @@ static int run(const struct options *o, struct err *e)
 static const struct argp_option option_table[] = {
     {"batch", 'b', "N", 0, "sequences of a step (16)", 0},
     {"length", 'l', "N", 0, "tokens of a sequence (256)", 0},
+    {"prompt", 'p', "N", 0, "tokens of a prompt (1)", 0},
+    {"group", 'g', "N", 0, "sequences that share a prompt (1); divides --batch", 0},
     {"threads", 'j', "N", 0, "threads (2)", 0},
     {"shards", 's', "N", 0, "gradient accumulators (2)", 0},
     {"rows", 'm', "N", 0, "rows of a micro-batch (2048)", 0},
@@ -241,6 +248,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct options *o = state->input;
     uint32_t *numbers[] = {['b'] = &o->batch,
         ['l'] = &o->length,
+        ['p'] = &o->prompt,
+        ['g'] = &o->group,
         ['j'] = &o->threads,
         ['s'] = &o->shards,
         ['m'] = &o->rows,
@@ -272,6 +281,8 @@ int main(int argc, char **argv)
     struct options o = {.isa = "auto",
         .batch = 16,
         .length = 256,
+        .prompt = 1,
+        .group = 1,
         .threads = 2,
         .shards = 2,
         .rows = 2048,
@@ -279,7 +290,9 @@ int main(int argc, char **argv)
     struct err e = {0};
     argp_err_exit_status = 2;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &o); /* its own errors end the process */
-    if (run(&o, &e) == 0)
+    if (o.batch % o.group != 0)
+        (void)err_set(&e, ERR_USAGE, "--batch %u is no multiple of --group %u", o.batch, o.group);
+    else if (run(&o, &e) == 0)
         return 0;
     fprintf(stderr, "train_bench: %s\n", e.msg);
     return 1;

@@ -168,4 +168,5 @@ def main():
         '{"model_type"', '\n{"model_type"').replace('"gradients"', '\n"gradients"').replace('],"', '],\n"'))
 
 
-main()
+if __name__ == "__main__":
+    main()
