@@ -174,11 +174,14 @@ int file_write_atomic(const char *path, const void *data, size_t n, struct err *
     return file_sync_dir(parent, e);
 }
 
+/* A new name is synced, or what is later synced below it could vanish with it. */
 static int make_dir(const char *path, unsigned mode, struct err *e)
 {
     struct stat st;
-    if (mkdir(path, (mode_t)mode) == 0)
-        return 0;
+    if (mkdir(path, (mode_t)mode) == 0) {
+        CLEANUP_FREE char *parent = parent_of(path);
+        return file_sync_dir(parent, e);
+    }
     int number = errno;
     if (number == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return 0;

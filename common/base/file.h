@@ -16,6 +16,7 @@ int file_read(const char *path, size_t bytes_max, struct buf *out, struct err *e
  * never a mix. */
 int file_write_atomic(const char *path, const void *data, size_t n, struct err *e) ERR_WARN_UNUSED;
 
+/* Makes what is missing of path; its names are durable. */
 int file_mkdirs(const char *path, unsigned mode, struct err *e) ERR_WARN_UNUSED;
 int file_sync_dir(const char *path, struct err *e) ERR_WARN_UNUSED; /* fsync of a directory */
 int file_write_all(int fd, const void *data, size_t n, struct err *e) ERR_WARN_UNUSED;

@@ -154,6 +154,7 @@ class Daemons:
         self.names = ["learner"] + [f"actor-{i}" for i in range(actors)] + [f"reward-{i}" for i in range(rewards)]
         self.children = {}
         self.restarts = 0
+        self.env = None  # of the learner
         self.bin = BIN if build is None else {k: v.replace(BUILD, build) for k, v in BIN.items()}
 
     def command(self, name, extra=()):
@@ -168,7 +169,8 @@ class Daemons:
     def start(self, name, extra=()):
         log = open(os.path.join(self.dir, f"{name}.log"), "ab")
         self.children[name] = subprocess.Popen(self.command(name, extra), stdin=subprocess.DEVNULL, stdout=log,
-                                               stderr=log, start_new_session=True)
+                                               stderr=log, start_new_session=True,
+                                               env=self.env if name == "learner" else None)
         log.close()
         return self.children[name]
 
