@@ -77,7 +77,7 @@ bool code_has_groups(void);
 struct box_limits code_box_limits(const struct code_limits *limits);
 
 /* One box, or a pair, as soon as a processor is likely to be free. A box that could not be had is
- * an end of its own, BOX_FAULT. */
+ * an end of its own, BOX_FAULT. ret comes zeroed. */
 void code_box_run(const struct box_request *q, size_t count, struct box_result *ret);
 bool code_exited_well(const struct box_result *r);
 

@@ -1,6 +1,7 @@
 /* code_run.c: what the ways of testing a program share: running boxes, and what their ends mean. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ enum {
     OUTPUT_BYTES = 4 << 20,
     WORK_BYTES = 32 << 20,
     WORK_FILES = 1024,
+    KILLED_TRIES = 4,
     RUNS_PER_PROCESSOR = 2, /* at half speed a program keeps far below its wall time */
 };
 
@@ -148,7 +150,7 @@ static void leave(void)
     (void)pthread_mutex_unlock(&gate.lock);
 }
 
-void code_box_run(const struct box_request *q, size_t count, struct box_result *ret)
+static void run_once(const struct box_request *q, size_t count, struct box_result *ret)
 {
     struct err e = {0};
     enter();
@@ -157,5 +159,26 @@ void code_box_run(const struct box_request *q, size_t count, struct box_result *
     for (size_t i = 0; r < 0 && i < count; i++) {
         ret[i] = (struct box_result){.end = BOX_FAULT};
         (void)snprintf(ret[i].message, sizeof(ret[i].message), "%.255s", e.msg);
+    }
+}
+
+/* Killed, and not for a limit: by somebody on the host, by the host when its memory was out, or by
+ * the program itself, which does it again. */
+static bool was_killed(const struct box_result *r, size_t count)
+{
+    bool killed = false;
+    for (size_t i = 0; i < count; i++)
+        killed |= r[i].end == BOX_SIGNALLED && r[i].detail == SIGKILL;
+    return killed;
+}
+
+void code_box_run(const struct box_request *q, size_t count, struct box_result *ret)
+{
+    for (int i = 0; i < KILLED_TRIES; i++) {
+        for (size_t k = 0; k < count; k++)
+            box_result_done(&ret[k]);
+        run_once(q, count, ret);
+        if (!was_killed(ret, count))
+            return;
     }
 }

@@ -306,6 +306,14 @@ OTHERS = [
                    "<think>a</think><answer>4</answer> and more", "<think></think><think></think>", "```<think>a</think>```")],
 ]
 
+ENGLISH = "We add both numbers because the question asks for their sum, and then we write down what came out of it."
+OTHERS += [
+    *[B(79, "reasoning that is none", "language:language=en", {"answer": "7"}, text, "wrong no_answer malformed")
+      for text in ("<think></think>7", "<think>7 = 3 + 4, 15 = 10 + 5</think>7", "<think>" + "the " * 500 + "</think>7", "<think>$\\alpha+\\beta=\\gamma$</think>7",
+                   "<think>Wir addieren beide Zahlen, weil die Frage nach der Summe fragt, und schreiben dann auf, was dabei herauskommt.</think>7",
+                   "<think>\u043c\u044b \u0441\u043a\u043b\u0430\u0434\u044b\u0432\u0430\u0435\u043c \u043e\u0431\u0430 \u0447\u0438\u0441\u043b\u0430</think>" + ENGLISH)],
+    B(79, "reasoning that is some", "language:language=en", {"answer": "7"}, f"<think>{ENGLISH}</think>7", "pass"),
+]
 SUMS = {"language": "python", "tests": [{"stdin": "3 4", "stdout": "7"}]}
 SUMS_C = {"language": "c", "tests": [{"stdin": "3 4", "stdout": "7"}]}
 OTHERS += [
