@@ -203,16 +203,17 @@ static bool begin(
 
 static void finish(struct slot *s, struct slot_box *b, struct run *r)
 {
-    if (r->init > 0)
+    bool begun = r->init > 0;
+    if (begun)
         run_stop(r);
     bool killed = false;
-    if (r->lost)
+    if (r->lost || (!begun && r->zygote != NULL)) /* a zygote that takes no orders is gone */
         s->broken = true;
     else
         killed = !cell_close(&b->cell) && run_ended_by_kill(r);
     if (killed)
         run_fail(r, "the box was killed from outside", EINTR);
-    else if (r->init == 0)
+    else if (!begun)
         run_fail(r, "the other box of the pair was not made", ECANCELED);
     else if (!r->lost && b->group.on && !cgroup_holds(&b->group, count_zygotes(b)))
         run_fail(r, "processes are left in the control group", EBUSY); /* never seen */

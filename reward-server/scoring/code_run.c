@@ -15,6 +15,7 @@ enum {
     WORK_BYTES = 32 << 20,
     WORK_FILES = 1024,
     KILLED_TRIES = 4,
+    STATUS_OF_SIGNAL = 128, /* a shell's exit status is this and the signal of its child */
     RUNS_PER_PROCESSOR = 2, /* at half speed a program keeps far below its wall time */
 };
 
@@ -162,14 +163,18 @@ static void run_once(const struct box_request *q, size_t count, struct box_resul
     }
 }
 
-/* Killed, and not for a limit: by somebody on the host, by the host when its memory was out, or by
- * the program itself, which does it again. */
-static bool was_killed(const struct box_result *r, size_t count)
+/* Killed, or a child of it as shells and compilers tell it, and not for a limit: by somebody on the
+ * host, by the host when its memory was out, or by the program itself, which does it again. */
+static bool was_killed(const struct box_request *q, const struct box_result *r)
 {
-    bool killed = false;
-    for (size_t i = 0; i < count; i++)
-        killed |= r[i].end == BOX_SIGNALLED && r[i].detail == SIGKILL;
-    return killed;
+    static const char told[] = "Killed signal terminated program";
+    if (r->end == BOX_SIGNALLED)
+        return r->detail == SIGKILL;
+    if (r->end != BOX_EXITED || r->detail == 0)
+        return false;
+    return r->detail == STATUS_OF_SIGNAL + SIGKILL ||
+           (q->phase == BOX_COMPILE && r->errors_len > 0 &&
+               memmem(r->errors, r->errors_len, told, strlen(told)) != NULL);
 }
 
 void code_box_run(const struct box_request *q, size_t count, struct box_result *ret)
@@ -178,7 +183,8 @@ void code_box_run(const struct box_request *q, size_t count, struct box_result *
         for (size_t k = 0; k < count; k++)
             box_result_done(&ret[k]);
         run_once(q, count, ret);
-        if (!was_killed(ret, count))
+        bool killed = was_killed(&q[0], &ret[0]) || (count > 1 && was_killed(&q[1], &ret[1]));
+        if (!killed)
             return;
     }
 }
