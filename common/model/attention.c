@@ -125,6 +125,22 @@ static void enter_span(struct pass *p, const struct span *s, uint32_t layer,
     p->ops->kv_put(p->page, own_k, d.kv, v + s->row0 * d.kv, d.kv, s->pos0, s->rows, d.J, d.D);
 }
 
+/* A member takes some of the spans, or some of the heads where there are fewer spans than members.
+ */
+static void attend(struct pass *p, uint32_t layer, const struct kept_rows *r)
+{
+    const struct batch *b = p->batch;
+    struct dims d = dims_of(&p->w->table->config);
+    struct share spans = {0, b->span_count}, heads = {0, d.J};
+    if (b->span_count >= p->team.size)
+        spans = team_share(&p->team, b->span_count, 1);
+    else
+        heads = team_share(&p->team, d.J, 1);
+    p->ops->attention(r->out, d.q, p->keep ? r->lse : NULL, r->q, d.q, b->spans + spans.first,
+        spans.count, layer * p->kv->layer_floats, shape_of(&d), heads.first,
+        heads.first + heads.count);
+}
+
 static void forward(struct pass *p, const struct layer_weights *l, uint32_t layer, struct kept kept,
     float *y, const float *x)
 {
@@ -132,23 +148,32 @@ static void forward(struct pass *p, const struct layer_weights *l, uint32_t laye
     const struct attention_weights *a = &l->attention;
     struct dims d = dims_of(c);
     struct kept_rows r = split_kept(c, kept);
+    const struct team *m = &p->team;
     size_t T = p->batch->rows;
     float *h = p->scratch, *k = h + T * d.C, *v = k + T * d.kv;
 
-    op_norm(p->ops, h, p->keep ? r.rstd : NULL, x, &a->norm, T, c->norm_eps);
-    op_linear(p->ops, p->pack, c->qk_norm ? r.q_raw : r.q, h, &a->q, T);
-    op_linear(p->ops, p->pack, c->qk_norm ? r.k_raw : k, h, &a->k, T);
-    op_linear(p->ops, p->pack, v, h, &a->v, T);
+    op_norm_share(p->ops, m, h, p->keep ? r.rstd : NULL, x, &a->norm, T, c->norm_eps);
+    team_meet(m);
+    (void)op_linear_share(p->ops, m, p->pack, c->qk_norm ? r.q_raw : r.q, h, &a->q, T);
+    (void)op_linear_share(p->ops, m, p->pack, c->qk_norm ? r.k_raw : k, h, &a->k, T);
+    (void)op_linear_share(p->ops, m, p->pack, v, h, &a->v, T);
+    team_meet(m);
     if (c->qk_norm) {
-        op_norm(p->ops, r.q, p->keep ? r.q_rstd : NULL, r.q_raw, &a->q_norm, T * d.H, c->norm_eps);
-        op_norm(p->ops, k, p->keep ? r.k_rstd : NULL, r.k_raw, &a->k_norm, T * d.J, c->norm_eps);
+        op_norm_share(
+            p->ops, m, r.q, p->keep ? r.q_rstd : NULL, r.q_raw, &a->q_norm, T * d.H, c->norm_eps);
+        op_norm_share(
+            p->ops, m, k, p->keep ? r.k_rstd : NULL, r.k_raw, &a->k_norm, T * d.J, c->norm_eps);
+        team_meet(m);
     }
-    for (size_t i = 0; i < p->batch->span_count; i++)
+    struct share own = team_share(m, p->batch->span_count, 1);
+    for (size_t i = own.first; i < own.first + own.count; i++)
         enter_span(p, &p->batch->spans[i], layer, &r, k, v);
-    p->ops->attention(r.out, d.q, p->keep ? r.lse : NULL, r.q, d.q, p->batch->spans,
-        p->batch->span_count, layer * p->kv->layer_floats, shape_of(&d), 0, d.J);
-    op_linear(p->ops, p->pack, y, r.out, &a->o, T);
-    p->ops->add(y, d.C, x, d.C, T, d.C);
+    team_meet(m);
+    attend(p, layer, &r);
+    team_meet(m);
+    own = op_linear_share(p->ops, m, p->pack, y, r.out, &a->o, T);
+    p->ops->add(y + own.first, d.C, x + own.first, d.C, T, own.count);
+    team_meet(m);
 }
 
 /* ---- backward ---- */

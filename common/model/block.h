@@ -21,6 +21,7 @@ struct pass {
     const struct weights *w;
     const struct kv *kv;
     const struct batch *batch;
+    struct team team;         /* forward only */
     bool keep;                /* the forward fills what only the backward reads */
     float *pack;              /* what op_linear asks for */
     float *scratch;           /* rows x scratch_floats */

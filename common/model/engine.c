@@ -3,9 +3,11 @@
  * How it works. A group is opened when its prompt and one completion fit into the cache beside all
  * that is there; the prompt's pages are reserved. When nothing runs, the newest open group can
  * therefore always start a completion, so the engine never locks up. Each step forwards the next
- * PREFILL_ROWS rows of unfinished prompts and one row of every running sequence. Spans are dealt to
- * threads in contiguous runs of about equal rows; a thread takes its spans through the whole
- * network, then samples: there is no barrier inside a step and no allocation. When a prompt is
+ * PREFILL_ROWS rows of unfinished prompts and one row of every running sequence. In a small model
+ * spans are dealt to threads in contiguous runs of about equal rows; a thread takes its spans
+ * through the whole network, then samples: there is no barrier inside a step. A large model's
+ * weights come from memory, so there all threads take all rows through each layer together, as a
+ * team (team.h), and read them once. A step allocates nothing. When a prompt is
  * through, the first token of all its completions is sampled from its last row; completions of one
  * token are finished with that, the others wait for a slot and pages, oldest group first; no group
  * is opened while others wait.
@@ -76,6 +78,7 @@ static int build(struct engine *en, const struct engine_options *o, struct err *
         r = make_pages(en, o->kv_bytes_max, e);
     if (r < 0)
         return r;
+    en->large = en->table->floats * sizeof(float) > LARGE_BYTES;
     en->inputs = mem_array(spans, sizeof(*en->inputs));
     en->spans = mem_array(spans, sizeof(*en->spans));
     en->goals = mem_array(spans, sizeof(*en->goals));

@@ -14,8 +14,9 @@
 #include "common/tensor/pool.h"
 
 enum {
-    PREFILL_ROWS = 256, /* prompt rows of one step, all groups together */
-    LOGIT_ROWS = 64,    /* rows whose logits exist at once in a thread */
+    PREFILL_ROWS = 256,     /* prompt rows of one step, all groups together */
+    LOGIT_ROWS = 64,        /* rows whose logits exist at once in a thread */
+    LARGE_BYTES = 16 << 20, /* of parameters: more than caches hold beside the rest */
 };
 
 struct group {
@@ -60,6 +61,7 @@ struct engine {
     struct pool *pool;
     struct kv kv;
     uint32_t batch_max;
+    bool large; /* parameters come from memory in every step: the threads share one pass */
     struct worker *workers;
     struct slot_seq *slots; /* batch_max */
     uint32_t running;
@@ -71,6 +73,7 @@ struct engine {
     struct span *spans; /* rows counted from the worker's first */
     struct goal *goals;
     size_t span_count, rows;
+    unsigned team; /* workers that run it together; 1: each has its own spans */
     struct engine_stats stats;
 };
 

@@ -47,21 +47,22 @@ static void add_running(struct engine *en)
     }
 }
 
-/* Deals the spans to workers, in order; returns how many workers have some. */
-static size_t deal(struct engine *en)
+static void begin_worker(struct worker *w, size_t first_span, size_t first_row)
 {
-    size_t workers = en->rows / THREAD_ROWS_MIN, span = 0, row = 0;
-    if (workers > pool_threads(en->pool))
-        workers = pool_threads(en->pool);
-    if (workers == 0)
-        workers = 1;
+    w->first_span = first_span;
+    w->first_row = first_row;
+    w->rows = w->span_count = 0;
+    w->not_finite = NULL;
+}
+
+/* Deals the spans to workers, in order; returns how many workers have some. */
+static size_t deal(struct engine *en, size_t workers)
+{
+    size_t span = 0, row = 0;
     for (size_t i = 0; i < workers; i++) {
         struct worker *w = &en->workers[i];
         size_t target = (en->rows - row + workers - i - 1) / (workers - i);
-        w->first_span = span;
-        w->first_row = row;
-        w->rows = 0;
-        w->not_finite = NULL;
+        begin_worker(w, span, row);
         for (; span < en->span_count && w->rows < target; span++) {
             en->spans[span].row0 = w->rows;
             w->rows += en->spans[span].rows;
@@ -70,6 +71,25 @@ static size_t deal(struct engine *en)
         row += w->rows;
     }
     return workers;
+}
+
+/* Gives all spans to the first worker, of whose arrays the others of the team work on shares. */
+static size_t gather_team(struct engine *en)
+{
+    for (size_t i = 0; i < en->team; i++)
+        begin_worker(&en->workers[i], 0, 0);
+    return deal(en, 1) * en->team;
+}
+
+/* Sets the step's team; returns how many workers run. */
+static size_t divide(struct engine *en)
+{
+    size_t threads = pool_threads(en->pool), workers = en->rows / THREAD_ROWS_MIN;
+    en->team = en->large ? (unsigned)threads : 1;
+    if (en->team > 1)
+        return gather_team(en);
+    workers = workers < threads ? workers : threads;
+    return deal(en, workers > 0 ? workers : 1);
 }
 
 static void sample_token(struct worker *w, const struct group *g, uint32_t index, const float *z)
@@ -95,31 +115,59 @@ static void sample_goal(struct worker *w, const struct goal *goal, const float *
         sample_token(w, goal->group, i, z);
 }
 
+/* A worker's own arrays, or as a member its view of the first worker's. */
+static struct acts acts_of(const struct engine *en, size_t task)
+{
+    const struct acts *own = &en->workers[task].acts;
+    struct acts a = en->workers[en->team > 1 ? 0 : task].acts;
+    a.page = own->page;
+    a.pack = own->pack;
+    a.team = (struct team){.pool = en->pool, .index = (unsigned)task, .size = en->team};
+    return a;
+}
+
+/* The hidden row that a goal waits for. */
+struct waiting {
+    const struct goal *goal;
+    const float *hidden;
+};
+
+/* Logits and tokens for up to LOGIT_ROWS goals. w holds the arrays, own what this member finds. */
+static void sample_goals(struct engine *en, const struct acts *a, struct worker *w,
+    struct worker *own, const struct waiting *waiting, size_t n)
+{
+    size_t C = en->config.hidden, V = en->config.vocab;
+    struct share mine = team_share(&a->team, n, 1);
+    for (size_t k = mine.first; k < mine.first + mine.count; k++)
+        memcpy(w->gathered + k * C, waiting[k].hidden, C * sizeof(float));
+    team_meet(&a->team);
+    model_logits(a, en->weights, w->z, w->gathered, n);
+    for (size_t k = mine.first; k < mine.first + mine.count; k++)
+        sample_goal(own, waiting[k].goal, w->z + k * V);
+    team_meet(&a->team);
+}
+
 /* One worker's part of a step: forward, then logits and tokens for LOGIT_ROWS goals at a time. */
 static void run_worker(void *arg, size_t task, unsigned thread)
 {
     (void)thread;
     struct engine *en = arg;
-    struct worker *w = &en->workers[task];
-    size_t C = en->config.hidden, V = en->config.vocab;
+    struct worker *own = &en->workers[task], *w = en->team > 1 ? &en->workers[0] : own;
+    struct acts a = acts_of(en, task);
     struct batch b = {.tokens = en->inputs + w->first_row,
         .spans = en->spans + w->first_span,
         .rows = w->rows,
         .span_count = w->span_count};
-    const struct goal *waiting[LOGIT_ROWS];
+    struct waiting waiting[LOGIT_ROWS];
     size_t n = 0;
-    model_forward(&w->acts, en->weights, &en->kv, &b);
+    model_forward(&a, en->weights, &en->kv, &b);
     for (size_t i = 0; i < b.span_count; i++) {
         const struct goal *goal = &en->goals[w->first_span + i];
-        if (goal->group) {
-            const float *last = w->acts.hidden + (b.spans[i].row0 + b.spans[i].rows - 1) * C;
-            memcpy(w->gathered + n * C, last, C * sizeof(float));
-            waiting[n++] = goal;
-        }
+        size_t last = b.spans[i].row0 + b.spans[i].rows - 1;
+        if (goal->group)
+            waiting[n++] = (struct waiting){goal, a.hidden + last * en->config.hidden};
         if (n == LOGIT_ROWS || (n > 0 && i + 1 == b.span_count)) {
-            model_logits(&w->acts, en->weights, w->z, w->gathered, n);
-            for (size_t k = 0; k < n; k++)
-                sample_goal(w, waiting[k], w->z + k * V);
+            sample_goals(en, &a, w, own, waiting, n);
             n = 0;
         }
     }
@@ -131,7 +179,7 @@ int engine_step(struct engine *en, struct err *e)
     add_prompts(en);
     add_running(en);
     assert(en->rows > 0);
-    size_t workers = deal(en);
+    size_t workers = divide(en);
     pool_run(en->pool, workers, run_worker, en);
     en->stats.decode_steps++;
     for (size_t i = 0; i < workers; i++) {

@@ -47,14 +47,17 @@ static void forward(struct pass *p, const struct layer_weights *l, uint32_t laye
     struct kept_rows r = split_kept(F, kept);
     float *h = p->scratch, *act = h + T * C;
 
-    op_norm(p->ops, h, p->keep ? r.rstd : NULL, x, &l->ffn.norm, T, c->norm_eps);
-    op_linear(p->ops, p->pack, r.gate, h, &l->ffn.gate, T);
-    op_linear(p->ops, p->pack, r.up, h, &l->ffn.up, T);
+    op_norm_share(p->ops, &p->team, h, p->keep ? r.rstd : NULL, x, &l->ffn.norm, T, c->norm_eps);
+    team_meet(&p->team);
+    (void)op_linear_share(p->ops, &p->team, p->pack, r.gate, h, &l->ffn.gate, T);
+    struct share s = op_linear_share(p->ops, &p->team, p->pack, r.up, h, &l->ffn.up, T);
     if (!y)
         return;
-    p->ops->swiglu(act, F, r.gate, F, r.up, F, T, F);
-    op_linear(p->ops, p->pack, y, act, &l->ffn.down, T);
-    p->ops->add(y, C, x, C, T, C);
+    p->ops->swiglu(act + s.first, F, r.gate + s.first, F, r.up + s.first, F, T, s.count);
+    team_meet(&p->team);
+    s = op_linear_share(p->ops, &p->team, p->pack, y, act, &l->ffn.down, T);
+    p->ops->add(y + s.first, C, x + s.first, C, T, s.count);
+    team_meet(&p->team);
 }
 
 static void backward(struct pass *p, const struct layer_weights *l, uint32_t layer,

@@ -35,6 +35,7 @@ static struct pass pass_of(
         .kv = kv,
         .batch = b,
         .keep = a->keep != ACTS_FORWARD,
+        .team = a->team,
         .pack = a->pack,
         .scratch = a->scratch,
         .page_scratch = a->page_scratch,
@@ -63,18 +64,21 @@ void model_forward(
         return;
     struct pass p = pass_of(a, w, kv, b);
     float *x = stream(a, 0);
-    for (size_t t = 0; t < b->rows; t++)
+    struct share own = team_share(&a->team, b->rows, 1);
+    for (size_t t = own.first; t < own.first + own.count; t++)
         memcpy(x + t * C, w->embed + b->tokens[t] * C, C * sizeof(float));
     for (uint32_t l = 0; l < c->layers; l++)
         layer_forward(a, &p, l, stream(a, 2 * l + 2), stream(a, 2 * l));
-    op_norm(a->ops, a->hidden, p.keep ? a->rstd : NULL, stream(a, 2 * c->layers), &w->final_norm,
-        b->rows, c->norm_eps);
+    op_norm_share(a->ops, &a->team, a->hidden, p.keep ? a->rstd : NULL, stream(a, 2 * c->layers),
+        &w->final_norm, b->rows, c->norm_eps);
+    team_meet(&a->team);
 }
 
 void model_logits(
     const struct acts *a, const struct weights *w, float *z, const float *hidden, size_t T)
 {
-    op_linear(a->ops, a->pack, z, hidden, &w->head, T);
+    (void)op_linear_share(a->ops, &a->team, a->pack, z, hidden, &w->head, T);
+    team_meet(&a->team);
 }
 
 /* Rows add to their token's gradient in row order. */

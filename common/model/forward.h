@@ -35,6 +35,7 @@ struct acts {
     float *scratch, *page_scratch;
     float *pack;           /* borrowed: for weights that are a view; else NULL */
     float **page, **dpage; /* owned: room for the pages of one sequence */
+    struct team team;      /* alone, unless a copy of this struct is one member's view */
 };
 
 void acts_init(struct acts *a, const struct ops *ops, const struct model_config *c);
@@ -46,7 +47,8 @@ size_t acts_bytes(const struct acts *a);
 /* Floats that acts_reserve takes. */
 size_t acts_floats(const struct model_config *c, enum acts_keep keep, size_t rows);
 
-/* Forwards b: fills a->hidden and the pages of the spans. */
+/* Forwards b: fills a->hidden and the pages of the spans. The members of a team each call it and
+ * model_logits with their own copy of one acts, in which page, pack and team are the member's. */
 void model_forward(
     struct acts *a, const struct weights *w, const struct kv *kv, const struct batch *b);
 

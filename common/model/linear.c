@@ -49,37 +49,48 @@ struct weight weight_part(const struct weight *w, size_t n0, size_t n)
     return part;
 }
 
+/* ldy: outputs of the whole weight, of which w may be a part. */
 static void packed_product(
-    const struct ops *ops, float *y, const float *x, const struct weight *w, size_t T)
+    const struct ops *ops, float *y, size_t ldy, const float *x, const struct weight *w, size_t T)
 {
     switch (w->type) {
     case WEIGHTS_INT8:
-        ops->gemm_int8(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        ops->gemm_int8(y, ldy, x, w->K, w->packed, w->bias, T, w->N, w->K);
         break;
     case WEIGHTS_BF16:
-        ops->gemm_bf16(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        ops->gemm_bf16(y, ldy, x, w->K, w->packed, w->bias, T, w->N, w->K);
         break;
     default:
-        ops->gemm(y, w->N, x, w->K, w->packed, w->bias, T, w->N, w->K);
+        ops->gemm(y, ldy, x, w->K, w->packed, w->bias, T, w->N, w->K);
     }
 }
 
-static void view_product(
-    const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T)
+static void view_product(const struct ops *ops, float *pack, float *y, size_t ldy, const float *x,
+    const struct weight *w, size_t T)
 {
     size_t most = linear_outputs(w->K);
     for (size_t n0 = 0; n0 < w->N; n0 += most) {
         size_t n = w->N - n0 < most ? w->N - n0 : most;
         ops_pack(pack, w->plain + n0 * w->K, n, w->K);
-        ops->gemm(y + n0, w->N, x, w->K, pack, w->bias ? w->bias + n0 : NULL, T, n, w->K);
+        ops->gemm(y + n0, ldy, x, w->K, pack, w->bias ? w->bias + n0 : NULL, T, n, w->K);
     }
 }
 
 void op_linear(
     const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T)
 {
-    if (w->packed)
-        packed_product(ops, y, x, w, T);
-    else
-        view_product(ops, pack, y, x, w, T);
+    struct team alone = {0};
+    (void)op_linear_share(ops, &alone, pack, y, x, w, T);
+}
+
+struct share op_linear_share(const struct ops *ops, const struct team *team, float *pack, float *y,
+    const float *x, const struct weight *w, size_t T)
+{
+    struct share s = team_share(team, w->N, OPS_PANEL);
+    struct weight part = weight_part(w, s.first, s.count);
+    if (s.count > 0 && w->packed)
+        packed_product(ops, y + s.first, w->N, x, &part, T);
+    else if (s.count > 0)
+        view_product(ops, pack, y + s.first, w->N, x, &part, T);
+    return s;
 }

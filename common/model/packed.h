@@ -13,6 +13,7 @@
 
 #include "common/base/words.h"
 #include "common/model/params.h"
+#include "common/model/team.h"
 #include "common/tensor/ops.h"
 
 struct weight {
@@ -91,6 +92,9 @@ size_t linear_pack_floats(const struct model_config *c);
 /* y = x W^T + b: T x N from T x K. pack: linear_pack_floats of them, for a view; else not read. */
 void op_linear(
     const struct ops *ops, float *pack, float *y, const float *x, const struct weight *w, size_t T);
+/* The same, this member's share of the outputs alone; returns which. */
+struct share op_linear_share(const struct ops *ops, const struct team *team, float *pack, float *y,
+    const float *x, const struct weight *w, size_t T);
 
 /* Outputs n0 .. n0 + n - 1 of a weight as a weight of their own; n0 a multiple of OPS_PANEL. */
 struct weight weight_part(const struct weight *w, size_t n0, size_t n);
@@ -109,6 +113,15 @@ static inline void op_norm(const struct ops *ops, float *y, float *rstd, const f
     const struct norm_weight *w, size_t T, float eps)
 {
     ops->rmsnorm(y, w->C, rstd, x, w->C, w->g, T, w->C, eps);
+}
+
+/* The same, this member's share of the rows. */
+static inline void op_norm_share(const struct ops *ops, const struct team *team, float *y,
+    float *rstd, const float *x, const struct norm_weight *w, size_t T, float eps)
+{
+    struct share s = team_share(team, T, 1);
+    size_t at = s.first * w->C;
+    op_norm(ops, y + at, rstd ? rstd + s.first : NULL, x + at, w, s.count, eps);
 }
 
 /* dx += ..., and the gradient of g is added. */

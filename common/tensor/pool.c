@@ -44,6 +44,8 @@ struct worker {
 struct pool {
     struct gate generation; /* raised by pool_run */
     struct gate pending;    /* workers that have not finished this generation */
+    struct gate meetings;   /* raised by the last task that comes to one */
+    _Atomic uint32_t arrived;
     _Alignas(64) void (*fn)(void *arg, size_t task, unsigned thread); /* NULL: end */
     void *arg;
     size_t tasks;
@@ -210,4 +212,16 @@ void pool_run(
     share_run(p, 0);
     while ((left = atomic_load_explicit(&p->pending.word, memory_order_acquire)) != 0)
         (void)gate_wait(&p->pending, left);
+}
+
+void pool_meet(struct pool *p, unsigned tasks)
+{
+    uint32_t seen = atomic_load_explicit(&p->meetings.word, memory_order_relaxed);
+    if (atomic_fetch_add(&p->arrived, 1) + 1 < tasks) {
+        (void)gate_wait(&p->meetings, seen);
+        return;
+    }
+    atomic_store(&p->arrived, 0); /* before anyone is let go and comes to the next */
+    atomic_fetch_add(&p->meetings.word, 1);
+    gate_wake(&p->meetings);
 }

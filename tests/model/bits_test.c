@@ -1,6 +1,7 @@
 /* bits_test.c: the log-prob that the engine reports has the bits that training computes (DESIGN
- * G5): for every family, weights type, prompt length, group size, batch, thread count, instruction
- * set and cut of the micro-batches. */
+ * G5): for every family, weights type, prompt length, group size, batch, thread count, division of
+ * the work between threads, instruction set and cut of the micro-batches. */
+#include "common/model/engine_parts.h"
 #include "tests/model/fixture.h"
 
 #include <stdio.h>
@@ -94,11 +95,12 @@ static void sample_all(struct trial *t, struct rng *r)
     const char *const *names = isas(&n);
     struct engine_options o = {.threads = pick(r, 1, 3),
         .isa = names[pick(r, 0, (uint32_t)n - 1)],
-        .batch_max = pick(r, 1, 40),
+        .batch_max = pick(r, 1, 64),
         .kv_bytes_max = pick(r, 0, 1) ? 0 : 2 << 20};
     struct engine *en;
     struct engine_source source = {.next = next, .done = done, .arg = t};
     assert_ok(engine_new(&t->model->config, &o, &en, &err));
+    en->large = pick(r, 0, 1); /* threads share each layer, as for models of more than 16 MiB */
     assert_ok(engine_load(en, &t->model->params, t->model->type, &err));
     assert_ok(engine_run(en, &source, &err));
     assert_int_equal(engine_stats(en).pages_used, 0);

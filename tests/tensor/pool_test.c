@@ -105,10 +105,45 @@ static void test_bounds(void **state)
     pool_free(p);
 }
 
+struct meeting {
+    struct pool *pool;
+    unsigned tasks;
+    size_t wrote[8];
+    size_t wrong; /* of thread 0 alone */
+};
+
+/* Each writes, meets, reads what all others wrote, meets. The counters are plain. */
+static void task_meet(void *arg, size_t task, unsigned thread)
+{
+    struct meeting *m = arg;
+    for (size_t round = 1; round <= 2000; round++) {
+        m->wrote[task] = round;
+        pool_meet(m->pool, m->tasks);
+        for (unsigned i = 0; thread == 0 && i < m->tasks; i++)
+            m->wrong += m->wrote[i] != round;
+        pool_meet(m->pool, m->tasks);
+    }
+}
+
+static void test_meetings(void **state)
+{
+    (void)state;
+    for (unsigned tasks = 2; tasks <= 4; tasks++) {
+        struct meeting m = {.tasks = tasks};
+        struct err e = {0};
+        assert_int_equal(pool_new(4, &m.pool, &e), 0);
+        for (int run = 0; run < 3; run++)
+            pool_run(m.pool, tasks, task_meet, &m);
+        assert_int_equal(m.wrong, 0);
+        pool_free(m.pool);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_task_once),
+        cmocka_unit_test(test_meetings),
         cmocka_unit_test(test_results_are_seen),
         cmocka_unit_test(test_bounds),
     };
