@@ -4,9 +4,12 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum {
     BIG_ALIGN = 64,
+    HUGE_PAGE = 2 << 20, /* of x86; elsewhere a harmless alignment */
+    HUGE_MIN = 4 << 20,
     ARENA_ALIGN = 16,
     ARENA_BLOCK_BYTES = 64 * 1024, /* the least that an arena asks for at a time */
     BUF_BYTES_MIN = 64,
@@ -90,12 +93,15 @@ void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e)
             item_bytes);
         return NULL;
     }
-    bytes = bytes > 0 ? (bytes + BIG_ALIGN - 1) / BIG_ALIGN * BIG_ALIGN : BIG_ALIGN;
-    void *p = aligned_alloc(BIG_ALIGN, bytes);
+    size_t align = bytes >= HUGE_MIN ? HUGE_PAGE : BIG_ALIGN;
+    bytes = bytes > 0 ? (bytes + align - 1) / align * align : align;
+    void *p = aligned_alloc(align, bytes);
     if (p == NULL) {
         err_set(e, ERR_FAIL, "%s: no memory for %zu MiB", what, (bytes + (1 << 20) - 1) >> 20);
         return NULL;
     }
+    if (align == HUGE_PAGE)
+        (void)madvise(p, bytes, MADV_HUGEPAGE); /* advice: where it is not taken, pages are small */
     memset(p, 0, bytes);
     return p;
 }
