@@ -104,16 +104,17 @@ uint32_t sampler_pick(struct sampler *s, const struct sample_params *params, con
     size_t V = params->vocab;
     bool greedy = params->temperature == 0;
     float inv_T = greedy ? 1.0f : 1.0f / params->temperature;
-    float lse = 0;
+    float lse;
     uint32_t id;
+    struct logprob_sums sums;
+    s->ops->logprob_add(&sums, z, V, inv_T, 1);
+    s->ops->logprob_end(ret_logp, &lse, NULL, &sums, z[0], inv_T);
     if (greedy) {
         id = s->ops->sample(z, V, 0, 0, 0);
     } else {
-        float unused;
-        s->ops->logprob(&unused, &lse, NULL, z, V, 0, inv_T);
         bool all = params->top_k == 0 && params->top_p >= 1 && params->min_p <= 0;
         id = all ? s->ops->sample(z, V, inv_T, lse, u) : pick_filtered(s, params, z, inv_T, lse, u);
     }
-    s->ops->logprob(ret_logp, &lse, NULL, z, V, id, inv_T);
+    s->ops->logprob_end(ret_logp, &lse, NULL, &sums, z[id], inv_T);
     return id;
 }
