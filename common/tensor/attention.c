@@ -46,10 +46,22 @@ struct unit_batch {
 
 /* ---- scores ---- */
 
+/* Long sequences come from memory. The first tile that reads a page asks for what is read next:
+ * while it computes scores, for the values; while it adds values, for the next page's keys. ahead
+ * is where these begin; NULL: nothing to ask for. */
+VINLINE void ask_ahead(const float *ahead, size_t offset, const int lines)
+{
+    if (!ahead)
+        return;
+    UNROLL
+    for (int i = 0; i < lines; i++)
+        __builtin_prefetch(ahead + offset + i * 16, 0, 2);
+}
+
 /* score[r][g] = sum_d q[r][d] keys[d][16 g ..] for R units and G groups: one chain over even d, one
  * over odd d, then their sum. */
-VINLINE void score_tile(
-    v16 *score, const struct unit *u, const float *keys, size_t D, const int R, const int G)
+VINLINE void score_tile(v16 *score, const struct unit *u, const float *keys, size_t D,
+    const float *ahead, const int R, const int G)
 {
     v16 even[TILE_UNITS * PAGE_GROUPS], odd[TILE_UNITS * PAGE_GROUPS], key[PAGE_GROUPS];
     UNROLL
@@ -59,6 +71,7 @@ VINLINE void score_tile(
         UNROLL
         for (int g = 0; g < G; g++)
             key[g] = v16_load(keys + g * 16);
+        ask_ahead(ahead, d * KV_PAGE, 2 * G);
         UNROLL
         for (int i = 0; i < R * G; i++)
             even[i] = v16_fma(v16_set1(u[i / G].q[d]), key[i % G], even[i]);
@@ -77,11 +90,11 @@ VINLINE void score_tile(
 /* Scaled scores of groups first .. first + G - 1 go to the units' p; positions from n on become
  * -inf. top[r] collects the largest. */
 VINLINE void score_groups(struct unit *u, v16 *top, const float *keys, size_t first, size_t n,
-    struct attention_shape s, const int R, const int G)
+    struct attention_shape s, const float *ahead, const int R, const int G)
 {
     v16 score[TILE_UNITS * PAGE_GROUPS];
     const v16 low = v16_set1(-INFINITY), scale = v16_set1(s.scale);
-    score_tile(score, u, keys + first * 16, s.D, R, G);
+    score_tile(score, u, keys + first * 16, s.D, ahead, R, G);
     UNROLL
     for (int i = 0; i < R * G; i++) {
         size_t group = first + (size_t)(i % G);
@@ -95,7 +108,7 @@ VINLINE void score_groups(struct unit *u, v16 *top, const float *keys, size_t fi
 
 /* Scores of a page's first n positions for R units. */
 VINLINE void score_units(struct unit *u, float *ret_top, const float *keys, size_t n,
-    struct attention_shape s, const int R)
+    struct attention_shape s, const float *ahead, const int R)
 {
     v16 top[TILE_UNITS];
     size_t groups = (n + 15) / 16;
@@ -105,13 +118,13 @@ VINLINE void score_units(struct unit *u, float *ret_top, const float *keys, size
     for (size_t g = 0; g < groups; g += SCORE_GROUPS(R)) {
         size_t left = groups - g;
         if (SCORE_GROUPS(R) == 1 || left == 1)
-            score_groups(u, top, keys, g, n, s, R, 1);
+            score_groups(u, top, keys, g, n, s, NULL, R, 1);
         else if (SCORE_GROUPS(R) == 2 || left == 2)
-            score_groups(u, top, keys, g, n, s, R, 2);
+            score_groups(u, top, keys, g, n, s, NULL, R, 2);
         else if (left == 3)
-            score_groups(u, top, keys, g, n, s, R, 3);
+            score_groups(u, top, keys, g, n, s, ahead, R, 3);
         else
-            score_groups(u, top, keys, g, n, s, R, 4);
+            score_groups(u, top, keys, g, n, s, ahead, R, 4);
     }
     UNROLL
     for (int r = 0; r < R; r++)
@@ -152,7 +165,7 @@ VINLINE void value_add(v16 *acc, const struct unit *u, size_t i, const float *va
 /* out = out keep + the sum over positions i < n of p[i] values[i], channels d .. of R units, V
  * vectors of them; with full = 0 one vector of `lanes` channels. The first page sets out. */
 VINLINE void value_tile(struct unit *u, size_t d, const float *values, size_t D, const int R,
-    const int V, const int full, size_t lanes, int first, const float *keep)
+    const int V, const int full, size_t lanes, int first, const float *keep, const float *ahead)
 {
     const m16 mask = m16_first(lanes);
     size_t n = u->n, i = 0;
@@ -162,8 +175,10 @@ VINLINE void value_tile(struct unit *u, size_t d, const float *values, size_t D,
         a[k / (R * V)][k % (R * V)] = v16_zero();
     for (values += d; i + 4 <= n; i += 4, values += 4 * D)
         UNROLL
-    for (int c = 0; c < 4; c++)
+    for (int c = 0; c < 4; c++) {
         value_add(a[c], u, i + (size_t)c, values + (size_t)c * D, R, V, full, mask);
+        ask_ahead(ahead, (i + (size_t)c) * D + d, V);
+    }
     UNROLL
     for (int c = 0; c < 3; c++)
         if (i + (size_t)c < n)
@@ -179,16 +194,16 @@ VINLINE void value_tile(struct unit *u, size_t d, const float *values, size_t D,
 }
 
 /* All D channels of R units, as many vectors at a time as the registers allow. */
-VINLINE void value_units(
-    struct unit *u, const float *values, size_t D, const int R, int first, const float *keep)
+VINLINE void value_units(struct unit *u, const float *values, size_t D, const int R, int first,
+    const float *keep, const float *ahead)
 {
     size_t d = 0, wide = (size_t)VALUE_VECTORS * 16;
     for (; d + wide <= D; d += wide)
-        value_tile(u, d, values, D, R, VALUE_VECTORS, 1, 16, first, keep);
+        value_tile(u, d, values, D, R, VALUE_VECTORS, 1, 16, first, keep, ahead);
     for (; d + 16 <= D; d += 16)
-        value_tile(u, d, values, D, R, 1, 1, 16, first, keep);
+        value_tile(u, d, values, D, R, 1, 1, 16, first, keep, ahead);
     if (d < D)
-        value_tile(u, d, values, D, R, 1, 0, D - d, first, keep);
+        value_tile(u, d, values, D, R, 1, 0, D - d, first, keep, NULL);
 }
 
 /* ---- tiles ---- */
@@ -214,29 +229,30 @@ static size_t tile_units(size_t count, size_t max)
 static void scores_run(
     struct unit *u, float *ret_top, size_t count, const float *keys, struct attention_shape s)
 {
-    for (size_t r; count > 0; count -= r, u += r, ret_top += r) {
+    const float *ahead = keys + (size_t)s.J * s.D * KV_PAGE; /* the same head's values */
+    for (size_t r; count > 0; count -= r, u += r, ret_top += r, ahead = NULL) {
         r = tile_units(count, TILE_UNITS);
         if (r == 1)
-            score_units(u, ret_top, keys, u->n, s, 1);
+            score_units(u, ret_top, keys, u->n, s, ahead, 1);
         else if (r == 2)
-            score_units(u, ret_top, keys, u->n, s, 2);
+            score_units(u, ret_top, keys, u->n, s, ahead, 2);
         else
-            score_units(u, ret_top, keys, u->n, s, TILE_UNITS);
+            score_units(u, ret_top, keys, u->n, s, ahead, TILE_UNITS);
     }
 }
 
-static void values_run(
-    struct unit *u, size_t count, const float *values, size_t D, int first, const float *keep)
+static void values_run(struct unit *u, size_t count, const float *values, size_t D, int first,
+    const float *keep, const float *ahead)
 {
-    for (size_t r; count > 0; count -= r, u += r, keep += r) {
+    for (size_t r; count > 0; count -= r, u += r, keep += r, ahead = NULL) {
         r = tile_units(count, VALUE_UNITS);
         if (r == 1)
-            value_units(u, values, D, 1, first, keep);
+            value_units(u, values, D, 1, first, keep, ahead);
 #if defined(__AVX512F__)
         else if (r == 2)
-            value_units(u, values, D, 2, first, keep);
+            value_units(u, values, D, 2, first, keep, ahead);
         else
-            value_units(u, values, D, 3, first, keep);
+            value_units(u, values, D, 3, first, keep, ahead);
 #endif
     }
 }
@@ -272,9 +288,11 @@ static void batch_page(struct unit_batch *k, size_t b, struct attention_shape s)
     for (size_t i = 0, same; i < k->count; i += same) {
         struct unit *u = &k->unit[i];
         same = same_page(k, i, b);
+        const float *ahead =
+            u->pos / KV_PAGE > b ? page_keys(u->pages[b + 1] + k->page_at, k->j, s) : NULL;
         if (u->n > 0)
-            values_run(
-                u, same, page_values(u->pages[b] + k->page_at, k->j, s), s.D, b == 0, keep + i);
+            values_run(u, same, page_values(u->pages[b] + k->page_at, k->j, s), s.D, b == 0,
+                keep + i, ahead);
     }
 }
 
