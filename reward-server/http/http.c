@@ -53,16 +53,7 @@ static void on_tick(uv_timer_t *timer)
         finish(h, ERR_INTERRUPTED, "stopped with requests under way");
 }
 
-/* ---- life ---- */
-
-/* On a thread of the queue. */
-static void on_called(void *arg);
-
-static void on_queue_done(void *arg, struct scoring_job *job)
-{
-    struct http *h = arg;
-    loop_mail_post(h->mail, on_called, job->tag);
-}
+/* ---- calls that come back ---- */
 
 static void on_called(void *arg)
 {
@@ -76,6 +67,15 @@ static void on_called(void *arg)
     MHD_resume_connection(x->mhd);
     http_turn(h);
 }
+
+/* On a thread of the queue. */
+static void on_queue_done(void *arg, struct scoring_job *job)
+{
+    struct http *h = arg;
+    loop_mail_post(h->mail, on_called, job->tag);
+}
+
+/* ---- life ---- */
 
 static int check_scorers(const struct http_options *o, struct err *e)
 {

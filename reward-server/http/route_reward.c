@@ -23,8 +23,7 @@
 
 static const char *const end_marks[] = {"<|endoftext|>", "<|im_end|>", "<|eot_id|>",
     "<|end_of_text|>", "<|end|>", "</s>", "<eos>", "<end_of_turn>", "<pad>", "<|pad|>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
+    "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>"};
 
 /* Without the special tokens that end a sequence, and white space between them. */
 static size_t without_end(const char *text, size_t n)

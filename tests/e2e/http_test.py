@@ -12,42 +12,17 @@ import stat
 import subprocess
 import threading
 
-from e2e import BIN, DEADLINE_S, ROOT, check, cohort, equal, main, must, run, wait_for
+from e2e import BIN, DEADLINE_S, Daemons, ROOT, check, cohort, equal, main, must, run, sound, wait_for
 
 TOKEN = "a-token-of-the-tests"
 JSON = {"Content-Type": "application/json"}
 GOOD = {"items": [{"task": {"prompt": "2+2", "answer": "4"}, "response": "It is 4"}]}
 
 
-class Server:
-    """One reward server; its address is in its log."""
+class Asking:
+    """A way to ask a server: path of its Unix socket, or host and port."""
 
-    def __init__(self, directory, *args, address="127.0.0.1:0", token=TOKEN, env=None):
-        self.log_path = os.path.join(directory, "server.log")
-        if token is not None:
-            token_file = os.path.join(directory, "token")
-            with open(token_file, "w") as f:
-                f.write(token + "\n")
-            os.chmod(token_file, 0o600)
-            args = ("--token-file", token_file, *args)
-        log = open(self.log_path, "wb")
-        self.process = subprocess.Popen([BIN["reward"], "--http", address, *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                        env=env, start_new_session=True)
-        log.close()
-        shown = wait_for(self.listening, "the address")
-        self.path = shown[5:] if shown.startswith("unix:") else None
-        if self.path is None:
-            host, _, port = shown[7:].rpartition(":")
-            self.host, self.port = host, int(port)
-
-    def log(self):
-        with open(self.log_path, errors="replace") as f:
-            return f.read()
-
-    def listening(self):
-        found = re.search(r"msg=listening address=(\S+)", self.log())
-        check(found or self.process.poll() is None, self.log())
-        return found and found.group(1)
+    path = None
 
     def connect(self):
         if self.path is None:
@@ -112,10 +87,50 @@ class Server:
                 out[name] = float(value)
         return out
 
-    def boxes(self):
-        """Process ids of the sandbox's supervisor."""
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return [int(pid) for pid in f.read().split()]
+
+class Server(Asking):
+    """One reward server; its address is in its log."""
+
+    def __init__(self, directory, *args, address="127.0.0.1:0", token=TOKEN, env=None):
+        self.log_path = os.path.join(directory, "server.log")
+        if token is not None:
+            token_file = os.path.join(directory, "token")
+            with open(token_file, "w") as f:
+                f.write(token + "\n")
+            os.chmod(token_file, 0o600)
+            args = ("--token-file", token_file, *args)
+        log = open(self.log_path, "wb")
+        self.process = subprocess.Popen([BIN["reward"], "--http", address, *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env=env, start_new_session=True)
+        log.close()
+        shown = wait_for(self.listening, "the address")
+        self.path = shown[5:] if shown.startswith("unix:") else None
+        if self.path is None:
+            host, _, port = shown[7:].rpartition(":")
+            self.host, self.port = host, int(port)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def listening(self):
+        found = re.search(r"msg=listening address=(\S+)", self.log())
+        check(found or self.process.poll() is None, self.log())
+        return found and found.group(1)
+
+    def helpers(self):
+        """Process ids of the sandbox and of all else that the server has started, and theirs."""
+        parents = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as f:
+                    parents[int(name)] = int(f.read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass  # it has ended
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
+            found |= more
+        return found - {self.process.pid}
 
     def stop(self, status=0):
         self.process.send_signal(signal.SIGTERM)
@@ -474,8 +489,15 @@ def busy(directory, rng):
         s.stop()
 
 
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # with the one above it
+
+
 def killed_box(directory, rng):
-    """The sandbox is killed under a program: the answer is right or 504, never a failed program; the next one runs."""
+    """The sandbox is killed under a program, and so is all else that the server has started: the answer is right or 504, never a failed program; the next one runs."""
     with Server(directory, "--workers", "2") as s:
         if not can_box(s):
             print("  skip: no sandbox here")
@@ -483,10 +505,10 @@ def killed_box(directory, rng):
         answers = {"right": 0, "504": 0}
         for i in range(6):
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
-                asked = pool.submit(s.ask, "POST", "/run_code", python("import time; time.sleep(0.3); print(42)"))
-                wait_for(lambda: s.health()["queue"]["running"] == 1, "the program to run")
-                for pid in s.boxes():
-                    os.kill(pid, signal.SIGKILL)
+                asked = pool.submit(s.ask, "POST", "/run_code", python("import time; time.sleep(1); print(42)"))
+                wait_for(lambda: asked.done() or s.health()["queue"]["running"] == 1, "the program to run")
+                for pid in s.helpers():
+                    kill(pid)
                 status, headers, answer = asked.result()
             if status == 200:
                 equal((answer["status"], answer["run_result"]["stdout"]), ("Success", "42\n"), f"round {i}")
@@ -525,13 +547,13 @@ def shutdown(directory, rng):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(s.ask, "POST", "/run_code", python("import time; time.sleep(60)", run_timeout=60))
             wait_for(lambda: s.health()["queue"]["running"] == 1, "the program to run")
-            box = s.boxes()
+            helpers = s.helpers()
             s.process.send_signal(signal.SIGTERM)
             wait_for(lambda: "asked to stop" in s.log(), "the first signal")
             s.process.send_signal(signal.SIGTERM)
             equal(s.process.wait(DEADLINE_S), 5, "exit status")
             check(asked.exception() is not None, "an answer from nowhere")
-        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in box), "the sandbox to end with its user")
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in helpers), "all to end with the server")
 
 
 def gone_client(directory, rng):
@@ -548,6 +570,29 @@ def gone_client(directory, rng):
         wait_for(lambda: s.health()["queue"]["running"] == 0, "the rest to be given up")  # all of them would take 200 s
         s.post("/v1/score", GOOD)
         s.stop()
+
+
+def beside_a_learner(directory, rng):
+    """Both faces of one process: the run gets its scores, and HTTP goes on when the run is over."""
+    d = Daemons(directory)
+    s = Asking()
+    s.path = os.path.join(directory, "s")
+    asked = 0
+    try:
+        d.start_all(extra={"reward-0": ("--http", f"unix:{s.path}")})
+        wait_for(lambda: os.path.exists(s.path) and "msg=listening" in d.log("reward-0", 50), "the socket")
+        while (status := d.tick()) is None:
+            equal(s.post("/v1/score", GOOD)["items"][0]["reward"], 1.0, "reward")
+            asked += 1
+        equal((status, d.restarts), (0, 0), f"the run\n{d.logs()}")
+        check(asked > 0, "the run was over before the first question")
+        sound(d.run_dir)
+        wait_for(lambda: "mod=grader msg=ended" in d.log("reward-0", 50), "the learner's face to end")
+        s.post("/v1/score", GOOD)
+        d.kill("reward-0", signal.SIGTERM)
+        equal(d.children["reward-0"].returncode, 0, "exit status")
+    finally:
+        d.stop()
 
 
 # ---- sockets and tokens ----
@@ -608,4 +653,4 @@ def tokens(directory, rng):
 
 
 main(run_code, rewards, same_as_grade, bad_items, client_file, gate, bodies, garbage, parallel, slow_loris, busy, killed_box, shutdown, gone_client,
-     unix_socket, tokens, needs=("cohort", "reward"))
+     beside_a_learner, unix_socket, tokens)
