@@ -444,6 +444,8 @@ int service_start(const struct service_options *o, struct service **ret, struct 
     if (r == 0)
         r = open_sockets(s, o, e);
     if (r == 0)
+        r = work_start("hash", SERVICE_QUEUE_MAX, &s->hash_thread, e);
+    if (r == 0)
         r = work_start("store", SERVICE_QUEUE_MAX, &s->store_thread, e);
     if (r) {
         service_close(s);
@@ -500,7 +502,8 @@ void service_close(struct service *s)
 {
     if (!s)
         return;
-    work_stop(s->store_thread); /* before the mailbox that its jobs post to */
+    work_stop(s->store_thread);
+    work_stop(s->hash_thread); /* both before the mailbox that their jobs post to */
     close_loop(s);
     remove_dir(s);
     if (s->stop_state && strcmp(s->stop_state, "finished") == 0)

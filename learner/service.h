@@ -192,7 +192,7 @@ int service_resume_state(
     struct service *s, struct resume_state *ret, struct err *e) ERR_WARN_UNUSED;
 
 struct stage_row {
-    bool started, finished;
+    bool started, finished, failed; /* failed: its gate was not passed */
     uint64_t first_version;
 };
 int service_stage(

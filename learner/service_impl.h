@@ -61,6 +61,7 @@ struct service {
     uv_timer_t tick;
     struct loop_mail *mail;    /* owned */
     struct work *store_thread; /* owned */
+    struct work *hash_thread;  /* owned; manifests of versions. The store thread posts to it */
     struct server *server;     /* owned */
     struct blobs *blobs;       /* owned */
 

@@ -1,4 +1,5 @@
-/* service_work.c: what the loop thread has done on the store thread, and what comes back by mail.
+/* service_work.c: what the loop thread has done on other threads, the store's above all, and what
+ * comes back by mail.
  *
  * Each job is a struct that travels there and back; it belongs to one thread at a time.
  */
@@ -152,6 +153,7 @@ void work_inputs_again(struct service *s, bool drop)
 struct version_job {
     struct service *s;
     uint64_t version;
+    struct version_file file;
     struct version_blob *blob; /* owned */
     struct err err;
 };
@@ -211,14 +213,22 @@ static void version_back(void *arg)
     free(j);
 }
 
+static void version_hash(void *arg)
+{
+    struct version_job *j = arg;
+    j->err.code = version_blob_open(j->s->run_dir, j->version, &j->file, &j->blob, &j->err);
+    loop_mail_post(j->s->mail, version_back, j);
+}
+
+/* Only the row is read on the store thread: hashing a large file there would hold up commits. */
 static void version_there(void *arg)
 {
     struct version_job *j = arg;
-    struct version_file file;
-    j->err.code = store_version_file(j->s->store, j->version, &file, &j->err);
+    j->err.code = store_version_file(j->s->store, j->version, &j->file, &j->err);
     if (j->err.code == 0)
-        j->err.code = version_blob_open(j->s->run_dir, j->version, &file, &j->blob, &j->err);
-    loop_mail_post(j->s->mail, version_back, j);
+        work_post(j->s->hash_thread, version_hash, j);
+    else
+        loop_mail_post(j->s->mail, version_back, j);
 }
 
 static bool is_awaited(const struct service *s, uint64_t version)

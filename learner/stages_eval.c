@@ -134,7 +134,8 @@ int stages_evaluate(struct stages *s, uint32_t done, struct err *e)
 
 /* ---- the end of a stage ---- */
 
-static int check_gate(struct stages *s, struct err *e)
+/* What a failed gate found is stored once, however often the run is started again. */
+static int check_gate(struct stages *s, bool failed_before, struct err *e)
 {
     static const enum metric gated[] = {METRIC_EVAL_PASS_1, METRIC_EVAL_GREEDY, METRIC_EVAL_FORMAT};
     struct metric_list l = {0};
@@ -151,7 +152,7 @@ static int check_gate(struct stages *s, struct err *e)
             .event_level = "alarm",
             .event_kind = "gate",
             .event_message = why.msg};
-        r = service_commit(s->o.service, &c, NULL, e);
+        r = failed_before ? 0 : service_commit(s->o.service, &c, NULL, e);
         if (r == 0) {
             *e = why;
             r = why.code;
@@ -185,7 +186,7 @@ int stages_finish(struct stages *s, struct err *e)
     struct stage_row row;
     int r = service_stage(s->o.service, s->stage, &row, e);
     if (r == 0 && !row.finished)
-        r = check_gate(s, e);
+        r = check_gate(s, row.failed, e);
     if (r == 0)
         r = write_model(s, e);
     if (r != 0 || row.finished)

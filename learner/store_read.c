@@ -159,6 +159,7 @@ int store_stage_row(struct store *s, uint32_t stage, struct stage_row *ret, stru
     if (r == 1) {
         row.started = strcmp(db_text(s, SLOT_ONE, 0), "waiting") != 0;
         row.finished = strcmp(db_text(s, SLOT_ONE, 0), "finished") == 0;
+        row.failed = strcmp(db_text(s, SLOT_ONE, 0), "failed") == 0;
         row.first_version = (uint64_t)db_int(s, SLOT_ONE, 1);
         *ret = row;
     } else if (r == 0) {

@@ -8,6 +8,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/option.h"
+#include "proto/limits.h"
 
 struct section {
     char *name;       /* owned; "stage zero", one space */
@@ -319,8 +320,8 @@ int config_read_text(struct config *c, const char *name, const char *text, size_
 {
     assert(!c->checked);
     struct place at = {.name = name};
-    if (n > CONFIG_BYTES_MAX)
-        return refuse(e, at, "%zu bytes, the limit is %d", n, CONFIG_BYTES_MAX);
+    if (n > LIMIT_CONFIG_BYTES)
+        return refuse(e, at, "%zu bytes, the limit is %d", n, LIMIT_CONFIG_BYTES);
     const char *section = NULL, *end = text + n;
     for (const char *next; text < end; text = next) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
@@ -345,7 +346,7 @@ int config_read_file(struct config *c, const char *path, struct err *e)
 {
     CLEANUP_BUF struct buf text = {0};
     struct err why = {0};
-    int r = file_read(path, CONFIG_BYTES_MAX, &text, &why);
+    int r = file_read(path, LIMIT_CONFIG_BYTES, &text, &why);
     if (r != 0)
         return err_set(e, r == ERR_RETRY ? r : ERR_CONFIG, "configuration: %s", why.msg);
     return config_read_text(c, path, (const char *)text.data, text.len, e);

@@ -16,7 +16,6 @@
 #include "common/base/mem.h"
 
 enum {
-    CONFIG_BYTES_MAX = 1 << 20, /* of a file */
     CONFIG_SECTIONS_MAX = 256,
 };
 

@@ -10,6 +10,7 @@
 
 #include "common/base/config.h"
 #include "common/base/option.h"
+#include "proto/limits.h"
 
 static const struct config_option table[] = {
     {"run", "name", OPT_STRING, OPT_IDENTITY, NULL, 0, 0, NULL, "name of the run"},
@@ -213,10 +214,10 @@ static void limits(void **state)
     assert_string_equal(e.msg, "test.conf:1: more than 256 sections");
 
     CLEANUP_BUF struct buf text = {0};
-    while (text.len < CONFIG_BYTES_MAX)
+    while (text.len < LIMIT_CONFIG_BYTES)
         buf_puts(&text, "#\n");
     CLEANUP_CONFIG struct config *big = config_new(table);
-    assert_int_equal(config_read_text(big, "t", (char *)text.data, CONFIG_BYTES_MAX, &e), 0);
+    assert_int_equal(config_read_text(big, "t", (char *)text.data, LIMIT_CONFIG_BYTES, &e), 0);
     buf_puts(&text, "\n");
     assert_int_equal(config_read_text(big, "t", (char *)text.data, text.len, &e), ERR_CONFIG);
     assert_non_null(strstr(e.msg, "1048577 bytes, the limit is 1048576"));
@@ -228,9 +229,9 @@ static void long_values(void **state)
     CLEANUP_BUF struct buf text = {0};
     buf_puts(&text, "[run]\nname = ");
     size_t start = text.len;
-    memset(buf_extend(&text, CONFIG_BYTES_MAX - start), 'v', CONFIG_BYTES_MAX - start);
+    memset(buf_extend(&text, LIMIT_CONFIG_BYTES - start), 'v', LIMIT_CONFIG_BYTES - start);
     CLEANUP_CONFIG struct config *c = config_of((char *)text.data);
-    assert_int_equal(strlen(config_str(c, "run", "name")), CONFIG_BYTES_MAX - start);
+    assert_int_equal(strlen(config_str(c, "run", "name")), LIMIT_CONFIG_BYTES - start);
 }
 
 static void empty_texts(void **state)

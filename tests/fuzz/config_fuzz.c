@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/config.h"
+#include "proto/limits.h"
 
 static const struct config_option table[] = {
     {"run", "name", OPT_STRING, OPT_IDENTITY, "run", 0, 0, NULL, "name"},
@@ -74,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct buf printed = {0};
     struct err e = {0};
     config_print(c, &printed, n % 2 == 0);
-    if (printed.len <= CONFIG_BYTES_MAX) {
+    if (printed.len <= LIMIT_CONFIG_BYTES) {
         struct config *again = config_new(table);
         require(config_read_text(again, "printed", (char *)printed.data, printed.len, &e) == 0);
         require(config_check(again, &e) == 0);

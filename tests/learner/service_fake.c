@@ -108,7 +108,7 @@ static void commit_mark(struct service *s, const struct commit *c)
         st->row.started = true;
         st->row.first_version = s->versions[s->version_count - 1].version;
     }
-    st->failed = c->mark == STAGE_MARK_FAILED || st->failed;
+    st->row.failed = c->mark == STAGE_MARK_FAILED || st->row.failed;
     st->row.finished = c->mark == STAGE_MARK_FINISHED || st->row.finished;
 }
 

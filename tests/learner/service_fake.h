@@ -37,7 +37,6 @@ struct fake_metric {
 
 struct fake_stage {
     struct stage_row row;
-    bool failed;
 };
 
 struct service {
