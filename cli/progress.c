@@ -120,6 +120,24 @@ void progress_note(struct progress *p, const char *line)
         flush(p);
 }
 
+/* A long line, parted behind separators to fit the terminal. */
+static void note_parts(struct progress *p, const char *line, const char *separator)
+{
+    size_t width = p->o.terminal && p->o.width > NOTE_INDENT ? (size_t)p->o.width - 1 : SIZE_MAX;
+    CLEANUP_BUF struct buf part = {0};
+    for (const char *at = line, *end; *at != '\0'; at = end) {
+        end = strstr(at, separator);
+        end = end != NULL ? end + strlen(separator) : at + strlen(at);
+        if (part.len > NOTE_INDENT && part.len + (size_t)(end - at) > width) {
+            progress_note(p, (const char *)part.data);
+            buf_clear(&part);
+            buf_printf(&part, "%*s", NOTE_INDENT, "");
+        }
+        buf_append(&part, at, (size_t)(end - at));
+    }
+    progress_note(p, part.data != NULL ? (const char *)part.data : "");
+}
+
 void progress_free(struct progress *p)
 {
     if (p == NULL)
@@ -195,6 +213,15 @@ static void column_eta(struct progress *p, const struct step_view *s, char out[F
     figure_duration(out, r == 1 ? (double)(s->stage.steps - s->step - 1) * mean_ms / 1000 : NAN);
 }
 
+/* What a speed is per: imitation only computes, the other stages wait for workers too. */
+static double step_seconds(struct progress *p, const struct step_view *s)
+{
+    double train;
+    if (s->stage.pretrain && metric(p, s->stage.stage, s->step, "seconds/train", &train))
+        return train;
+    return s->wall_ms > 0 ? (double)s->wall_ms / 1000 : NAN;
+}
+
 static void column_text(
     struct progress *p, const struct column *c, const struct step_view *s, char out[FIGURE_MAX])
 {
@@ -203,7 +230,7 @@ static void column_text(
     if (c->addend != NULL && metric(p, s->stage.stage, s->step, c->addend, &more))
         v = known ? v + more : more;
     if (c->kind == COLUMN_SPEED)
-        v = s->wall_ms > 0 ? (known ? v : (double)s->tokens) * 1000 / (double)s->wall_ms : NAN;
+        v = (known ? v : (double)s->tokens) / step_seconds(p, s);
     if (c->kind == COLUMN_STEP)
         (void)snprintf(
             out, FIGURE_MAX, "%lld/%lld", (long long)s->step + 1, (long long)s->stage.steps);
@@ -312,7 +339,7 @@ static void print_eval(struct progress *p, int64_t stage, int64_t step)
         buf_printf(&line, "  length %.1f", v);
     if (metric(p, stage, step, "eval/think_length", &v))
         buf_printf(&line, "  reasoning %.1f", v);
-    progress_note(p, (const char *)line.data);
+    note_parts(p, (const char *)line.data, "  ");
     p->lines_since_header++;
 }
 
@@ -340,24 +367,6 @@ static void print_evals(struct progress *p, int64_t stage, int64_t step)
 }
 
 /* ---- polling ---- */
-
-/* A long line, parted at its semicolons to fit the terminal. */
-static void note_parts(struct progress *p, const char *line)
-{
-    size_t width = p->o.terminal && p->o.width > NOTE_INDENT ? (size_t)p->o.width - 1 : SIZE_MAX;
-    CLEANUP_BUF struct buf part = {0};
-    for (const char *at = line, *end; *at != '\0'; at = end) {
-        end = strstr(at, "; ");
-        end = end != NULL ? end + 2 : at + strlen(at);
-        if (part.len > NOTE_INDENT && part.len + (size_t)(end - at) > width) {
-            progress_note(p, (const char *)part.data);
-            buf_clear(&part);
-            buf_printf(&part, "%*s", NOTE_INDENT, "");
-        }
-        buf_append(&part, at, (size_t)(end - at));
-    }
-    progress_note(p, part.data != NULL ? (const char *)part.data : "");
-}
 
 /* What an event is called in the progress; NULL: it is not shown. */
 static const char *event_title(const char *level, const char *kind)
@@ -387,7 +396,7 @@ static void print_events(struct progress *p)
         const char *about = rundb_text(q, 3);
         CLEANUP_FREE char *line =
             mem_printf("%s: %s%s%s", title, about, about[0] != '\0' ? ": " : "", rundb_text(q, 4));
-        note_parts(p, line);
+        note_parts(p, line, "; ");
     }
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/machine.h"
+#include "learner/eval.h"
 #include "learner/gold.h"
 #include "learner/stages_impl.h"
 
@@ -114,7 +115,11 @@ static double expected_seconds(
     double forwards = TRAIN_FORWARDS + (st->loss.kl_coef != 0);
     double train = forward_seconds / forward_tokens * f->tokens * forwards;
     double sample = f->completions / s->completions_per_s; /* NAN: nobody was waited for */
-    return st->steps * (st->lag > 0 ? fmax(train, sample) : train + sample);
+    double evaluated = 0;
+    for (uint32_t done = 1; done <= st->steps; done++)
+        evaluated += eval_due(st, done) ? st->eval.tasks * (1.0 + st->eval.samples) : 0;
+    return st->steps * (st->lag > 0 ? fmax(train, sample) : train + sample) +
+           evaluated / s->completions_per_s;
 }
 
 int stages_preflight_groups(

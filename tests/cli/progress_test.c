@@ -177,6 +177,28 @@ static void test_alarms(void **state)
     assert_string_equal(poll(s), "");
 }
 
+/* It comes before the stage's first line, and fits the terminal. */
+static void test_preflight(void **state)
+{
+    struct state *s = *state;
+    fake_run_create(&s->run);
+    fake_run_stages(&s->run);
+    begin(s, true, 60);
+    fake_run_sql(&s->run,
+        "INSERT INTO events VALUES (1, 0, 'warn', 'preflight', '', 'answers are odd');"
+        "INSERT INTO events VALUES (2, 0, 'info', 'preflight', '', 'forty characters of a first '"
+        " || 'statement; a second one; and a third that is long enough now; end')");
+    fake_run_step(&s->run, 0, 39);
+    fake_run_step(&s->run, 1, 0);
+    const char *text = poll(s);
+    assert_in_order(text, "40/40", "warning: answers are odd\n");
+    assert_in_order(text, "odd\n", "preflight: forty characters of a first statement; ");
+    assert_in_order(
+        text, "statement; \n", "    a second one; and a third that is long enough now; \n");
+    assert_in_order(text, "enough now; \n", "    end\n");
+    assert_in_order(text, "    end\n", "1/3");
+}
+
 /* Names and messages from the database are hostile as far as a terminal is concerned. */
 static void test_escape_sequences_are_shown_not_sent(void **state)
 {
@@ -227,6 +249,7 @@ int main(void)
         TEST(test_long_imitation_is_thinned),
         TEST(test_resume_skips_what_was_there),
         TEST(test_alarms),
+        TEST(test_preflight),
         TEST(test_escape_sequences_are_shown_not_sent),
         TEST(test_terminal),
     };
