@@ -1,11 +1,14 @@
 /* main.c: the daemon cohort-reward-server: options, wiring, end. */
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/user.h"
 #include "reward-server/box/box.h"
 #include "reward-server/grader.h"
 #include "reward-server/http/http.h"
@@ -127,22 +130,60 @@ static int open_http(struct server *s, const struct http_args *a, struct listene
     return http_open(&s->loop, &o, &s->http, e);
 }
 
-static int serve(
-    const struct daemon_options *d, const struct http_args *a, struct box *box, struct err *e)
+/* Processes for the math scorer; of who we are then, as they are ours to kill. */
+static int open_workers(struct math_pool **ret, struct err *e)
+{
+    int r = math_pool_open(NULL, MATH_POOL_DEADLINE_MS, ret, e);
+    if (r == 0)
+        scoring_use_math(*ret);
+    return r;
+}
+
+/* Whose files we use: the owner of the run's directory, or of that of our socket, which we remove
+ * at the end. */
+static char *default_user(const struct daemon_options *d, const char *address)
+{
+    const char *directory = d->run_dir;
+    CLEANUP_FREE char *parent = NULL;
+    if (d->connect != NULL && strncmp(d->connect, "ipc://", 6) == 0)
+        directory = d->connect + 6;
+    if (directory == NULL && address != NULL && strncmp(address, "unix:", 5) == 0)
+        directory = dirname(parent = mem_strdup(address + 5));
+    char *owner = directory != NULL ? daemon_owner(directory) : NULL;
+    return owner != NULL ? owner : mem_strdup("nobody");
+}
+
+/* Gives up root's rights, which the boxes' supervisor keeps. Only who was named must be. */
+static int change_user(const struct daemon_options *d, const struct http_args *a, struct err *e)
+{
+    unsigned uid = 0;
+    CLEANUP_FREE char *other = default_user(d, a->address);
+    const char *name = a->user != NULL ? a->user : other;
+    if (geteuid() != 0)
+        return 0;
+    int r = daemon_become(name, &uid, e);
+    if (r == ERR_USAGE && a->user == NULL) {
+        log_warn("user", "staying root", LOG_ERR(e));
+        *e = (struct err){0};
+        return 0;
+    }
+    if (r == 0 && uid != 0)
+        log_info("user", "gave up root", LOG_STR("user", name), LOG_U64("uid", uid));
+    return r;
+}
+
+static int serve(const struct daemon_options *d, const struct http_args *a, struct listener *l,
+    const struct http_options *door, struct box *box, struct err *e)
 {
     struct server s = {.code = 0};
     struct daemon_watch watch;
-    struct listener listener = {.fd = -1};
-    struct http_options door = {0};
-    if (a->address != NULL && open_door(a, &listener, &door, e) < 0)
-        return e->code;
     if (uv_loop_init(&s.loop) < 0)
         return err_set(e, ERR_FAIL, "event loop: no file descriptors or memory left");
     if (daemon_watch_open(&watch, &s.loop, d->parent_fd, on_signal, &s, e) < 0)
         return e->code; /* the process ends here, and its handles with it */
     bool learner = d->run_dir != NULL || d->connect != NULL;
     if ((learner && open_grader(&s, d, e) < 0) ||
-        (a->address != NULL && open_http(&s, a, &listener, &door, box, e) < 0))
+        (a->address != NULL && open_http(&s, a, l, door, box, e) < 0))
         return e->code;
     (void)uv_run(&s.loop, UV_RUN_DEFAULT);
     if (s.forced)
@@ -169,12 +210,22 @@ static struct box *open_boxes(void)
     return b;
 }
 
-/* Processes for the math scorer. */
-static int open_workers(struct math_pool **ret, struct err *e)
+/* What needs root, if root started us: boxes and the address. Then what does not. */
+static int run(const struct daemon_options *d, const struct http_args *a, struct err *e)
 {
-    int r = math_pool_open(NULL, MATH_POOL_DEADLINE_MS, ret, e);
+    struct listener listener = {.fd = -1};
+    struct http_options door = {0};
+    struct math_pool *workers = NULL;
+    struct box *b = open_boxes();
+    int r = a->address != NULL ? open_door(a, &listener, &door, e) : 0;
     if (r == 0)
-        scoring_use_math(*ret);
+        r = change_user(d, a, e);
+    if (r == 0)
+        r = open_workers(&workers, e);
+    if (r == 0)
+        r = serve(d, a, &listener, &door, b, e);
+    math_pool_close(workers);
+    box_close(b);
     return r;
 }
 
@@ -188,13 +239,7 @@ int main(int argc, char **argv)
     log_setup(LOG_INFO, "");
     int r = daemon_options_parse(argc, argv, "reward", doc, &more, &d, &e);
     if (r == 0) {
-        struct math_pool *workers = NULL;
-        struct box *b = open_boxes();
-        r = open_workers(&workers, &e);
-        if (r == 0)
-            r = serve(&d, &http, b, &e);
-        math_pool_close(workers);
-        box_close(b);
+        r = run(&d, &http, &e);
         daemon_options_done(&d);
     }
     http_args_done(&http);

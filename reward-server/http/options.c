@@ -15,6 +15,7 @@ enum {
     KEY_QUEUE,
     KEY_BODY,
     KEY_TIMEOUT,
+    KEY_USER,
 
     QUEUE_DEFAULT = 1024,
     BODY_MIB_DEFAULT = 16,
@@ -42,6 +43,10 @@ static const struct argp_option options[] = {
     {"http-body", KEY_BODY, "MIB", 0, "largest body of a request (16)", 1},
     {"http-timeout", KEY_TIMEOUT, "SECONDS", 0,
         "for a request to come whole, and again for its answer to be taken (30)", 1},
+    {"user", KEY_USER, "NAME", 0,
+        "who to be once boxes are made and the address is open, when root starts it; default: the "
+        "owner of the run's directory, or of that of a Unix socket, else nobody. root is a choice",
+        2},
     {0},
 };
 
@@ -100,6 +105,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_TIMEOUT:
         a->timeout_ms = 1000 * number(arg, "http-timeout", 3600, state);
+        return 0;
+    case KEY_USER:
+        a->user = arg;
         return 0;
     case ARGP_KEY_END:
         check(a, state);

@@ -1,4 +1,4 @@
-/* options.h: the options of the HTTP face on the command line of the reward server. */
+/* options.h: the reward server's own options on its command line: the HTTP face, and the user. */
 #ifndef COHORT_HTTP_ARGS_H
 #define COHORT_HTTP_ARGS_H
 
@@ -9,6 +9,7 @@
 struct http_args {
     const char *address; /* NULL: no HTTP face */
     const char *token_file;
+    const char *user;              /* to become when root started us; NULL: see main.c */
     const char **names, **scorers; /* owned; the strings are argv's */
     size_t name_count, scorer_count;
     unsigned workers; /* 0: one for each processor */

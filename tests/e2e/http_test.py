@@ -598,6 +598,24 @@ def beside_a_learner(directory, rng):
 # ---- sockets and tokens ----
 
 
+def gives_up_root(directory, rng):
+    if os.geteuid() != 0:
+        print("skip: only root has something to give up")
+        return
+    for user, uid in ((None, 65534), ("daemon", 1), ("root", 0)):
+        s = Server(directory, *(("--user", user) if user else ()))
+        with open(f"/proc/{s.process.pid}/status") as f:
+            status = f.read()
+        check(re.search(rf"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n", status), status)
+        check(uid == 0 or re.search(r"CapPrm:\t0+\n", status), status)
+        s.post("/v1/score", GOOD)
+        if can_box(s):
+            equal(s.post("/run_code", python("print(7)"))["run_result"]["stdout"], "7\n", user)
+        s.stop()
+    r = subprocess.run([BIN["reward"], "--http", "127.0.0.1:0", "--user", "no-such-user"], stdin=subprocess.DEVNULL, capture_output=True)
+    check(r.returncode == 2 and b"no-such-user" in r.stderr, r)
+
+
 def unix_socket(directory, rng):
     path = os.path.join(directory, "s")
     with Server(directory, address=f"unix:{path}", token=None) as s:
@@ -652,5 +670,5 @@ def tokens(directory, rng):
     check("/run_code" in must(run([BIN["reward"], "--help"])), "--help says nothing of the routes")
 
 
-main(run_code, rewards, same_as_grade, bad_items, client_file, gate, bodies, garbage, parallel, slow_loris, busy, killed_box, shutdown, gone_client,
+main(run_code, rewards, same_as_grade, bad_items, client_file, gate, bodies, garbage, parallel, slow_loris, busy, killed_box, shutdown, gone_client, gives_up_root,
      beside_a_learner, unix_socket, tokens)
