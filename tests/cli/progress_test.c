@@ -187,7 +187,7 @@ static void test_preflight(void **state)
     fake_run_sql(&s->run,
         "INSERT INTO events VALUES (1, 0, 'warn', 'preflight', '', 'answers are odd');"
         "INSERT INTO events VALUES (2, 0, 'info', 'preflight', '', 'forty characters of a first '"
-        " || 'statement; a second one; and a third that is long enough now; end')");
+        " || 'statement; a second one; and a third that is long enough now; the end')");
     fake_run_step(&s->run, 0, 39);
     fake_run_step(&s->run, 1, 0);
     const char *text = poll(s);
@@ -195,8 +195,8 @@ static void test_preflight(void **state)
     assert_in_order(text, "odd\n", "preflight: forty characters of a first statement; ");
     assert_in_order(
         text, "statement; \n", "    a second one; and a third that is long enough now; \n");
-    assert_in_order(text, "enough now; \n", "    end\n");
-    assert_in_order(text, "    end\n", "1/3");
+    assert_in_order(text, "enough now; \n", "    the end\n");
+    assert_in_order(text, "    the end\n", "1/3");
 }
 
 /* Names and messages from the database are hostile as far as a terminal is concerned. */
