@@ -183,12 +183,35 @@ static void spellings_of_a_number_agree(void **state)
     }
 }
 
+static void rows_of_boxes_and_prose(void **state)
+{
+    static const struct score_case cases[] = {
+        /* boxes that are joined are one answer: who names two does not pass */
+        {A("5"), "\\boxed{4} or \\boxed{5}", VERDICT_WRONG, NULL, NULL},
+        {A("5"), "\\boxed{4} and \\boxed{5}", VERDICT_WRONG, NULL, NULL},
+        {A("5"), "\\boxed{5}, or maybe \\boxed{5}", VERDICT_PASS, NULL, NULL},
+        {A("4, 5"), "\\boxed{4} and \\boxed{5}", VERDICT_PASS, NULL, NULL},
+        {A("5"), "\\boxed{n=4}, and therefore \\boxed{5}", VERDICT_PASS, NULL, NULL},
+        /* the words of a few-shot prompt come after the box */
+        {A("6"), "\\boxed{5} is a step. The final answer is $6$. I hope it is correct.",
+            VERDICT_PASS, "$6$", NULL},
+        {A("6"), "\\\\boxed{6}", VERDICT_PASS, "6", NULL},
+        {A("12"), "**Final Answer**\n\n12", VERDICT_PASS, "12", NULL},
+        {A("19"), "Final Answer: the number of points of $f(x)$ is 19. <|im_start|>user",
+            VERDICT_PASS, "19.", NULL},
+        {A("3"), "Final Answer: Jane started growing Sphere 3 hours ago.", VERDICT_PASS, "3", NULL},
+        {A("2.74"), "Soucis : 2,74 $ a..", VERDICT_PASS, "2,74", NULL},
+        {A("8"), "\u7b54\u6848\uff1a8", VERDICT_PASS, "8", NULL},
+    };
+    check_cases("math", "{}", cases, ARRAY_LEN(cases));
+}
+
 static void answers_are_found_by_rank(void **state)
 {
     static const struct score_case cases[] = {
         /* \boxed first, the last balanced one */
         {A("5"), "\\boxed{5}", VERDICT_PASS, "5", NULL},
-        {A("5"), "\\boxed{4} or \\boxed{ 5 } then 6. The answer is 7", VERDICT_PASS, "5", NULL},
+        {A("5"), "\\boxed{4} then \\boxed{ 5 } then 6. The answer is 7", VERDICT_PASS, "5", NULL},
         {A("3/4"), "So $\\boxed{\\frac{3}{4}}$.", VERDICT_PASS, "\\\\frac{3}{4}", NULL},
         {A("5"), "\\boxed{5} and \\boxed{6", VERDICT_PASS, "5", NULL},
         {A("5"), "\\boxed{x}, so 5", VERDICT_WRONG, "x", "expected 5"},
@@ -365,6 +388,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(numbers_are_exact),
         cmocka_unit_test(number_of_digits_is_bounded),
         cmocka_unit_test(spellings_of_a_number_agree),
+        cmocka_unit_test(rows_of_boxes_and_prose),
         cmocka_unit_test(answers_are_found_by_rank),
         cmocka_unit_test(with_a_tag_only_its_content_counts),
         cmocka_unit_test(a_broken_reference_is_never_a_score),

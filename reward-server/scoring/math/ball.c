@@ -113,6 +113,56 @@ static bool call(const struct ball *b, acb_t r, const struct math_node *x)
     return ok;
 }
 
+/* A finite sum or product of few terms. */
+static bool expand(const struct ball *b, acb_t r, const struct math_node *x)
+{
+    struct math_small low, high;
+    struct math_bound at = {x->text, true, 0, b->w->bound};
+    bool ok = (x->op == 'S' || x->op == 'P') && x->n == 3 && math_small(b->w, x->kids[1], &low) &&
+              math_small(b->w, x->kids[2], &high) && low.den == 1 && high.den == 1 &&
+              high.num - low.num < MATH_TERMS_MAX;
+    acb_t k;
+    if (!ok)
+        return false;
+    acb_init(k);
+    acb_set_si(r, x->op == 'P');
+    for (at.value = low.num; ok && at.value <= high.num; at.value++) {
+        b->w->bound = &at;
+        ok = eval(b, k, x->kids[0]);
+        b->w->bound = at.outer;
+        if (x->op == 'P')
+            acb_mul(r, r, k, b->prec);
+        else
+            acb_add(r, r, k, b->prec);
+    }
+    acb_clear(k);
+    return ok;
+}
+
+/* A name: its point, or the whole number that it is bound to. */
+static bool name(const struct ball *b, acb_t r, const struct math_node *x)
+{
+    const struct math_bound *bound = math_bound_of(b->w, x);
+    if (bound == NULL && math_bound_index(b->w, x))
+        return false;
+    if (bound == NULL)
+        symbol(b, r, x->text);
+    else if (bound->is_whole)
+        acb_set_si(r, bound->value);
+    return bound == NULL || bound->is_whole;
+}
+
+/* The functions of rational numbers. */
+static bool rational(const struct ball *b, acb_t r, const struct math_node *x)
+{
+    struct math_small v;
+    if (!math_small(b->w, x, &v))
+        return false;
+    acb_set_si(r, v.num);
+    acb_div_si(r, r, v.den, b->prec);
+    return true;
+}
+
 static bool measured(const struct ball *b, acb_t r, const struct math_node *x)
 {
     acb_t factor;
@@ -141,9 +191,12 @@ static bool eval(const struct ball *b, acb_t r, const struct math_node *x)
     case MATH_NUM:
         return number(b, r, x);
     case MATH_SYM:
+        return name(b, r, x);
     case MATH_TEXT:
         symbol(b, r, x->text);
         return true;
+    case MATH_BIG:
+        return expand(b, r, x);
     case MATH_PI:
         acb_const_pi(r, b->prec);
         return true;
@@ -170,7 +223,7 @@ static bool eval(const struct ball *b, acb_t r, const struct math_node *x)
     case MATH_POW:
         return root_power(b, r, x);
     case MATH_FUNC:
-        return call(b, r, x);
+        return x->op >= FUNC_MOD ? rational(b, r, x) : call(b, r, x);
     case MATH_UNIT:
         return measured(b, r, x);
     default:
@@ -301,6 +354,22 @@ bool ball_order(struct math_work *w, const struct math_node *a, const struct mat
     if (ok)
         *ret = arb_is_positive(d) ? 1 : arb_is_negative(d) ? -1 : 0;
     arb_clear(d);
+    return ok;
+}
+
+bool ball_whole(struct math_work *w, const struct math_node *x, long *ret)
+{
+    const struct ball at = {.w = w, .prec = PRECISION_LOW};
+    fmpz_t n;
+    acb_t v;
+    acb_init(v);
+    fmpz_init(n);
+    bool ok =
+        eval(&at, v, x) && is_real(v) && arb_get_unique_fmpz(n, acb_realref(v)) && fmpz_fits_si(n);
+    if (ok)
+        *ret = fmpz_get_si(n);
+    fmpz_clear(n);
+    acb_clear(v);
     return ok;
 }
 

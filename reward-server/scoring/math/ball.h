@@ -21,6 +21,9 @@ bool ball_near(struct math_work *w, const struct math_node *a, const struct math
 bool ball_order(
     struct math_work *w, const struct math_node *a, const struct math_node *b, int *ret);
 
+/* The whole number that a value may be, a name in it standing at one point; nothing is proven. */
+bool ball_whole(struct math_work *w, const struct math_node *x, long *ret);
+
 /* The sign of (a0 - a1) / (b0 - b1) at a positive point, 0 when it is not known. */
 int ball_ratio_sign(
     struct math_work *w, const struct math_node *const a[2], const struct math_node *const b[2]);

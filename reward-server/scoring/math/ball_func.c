@@ -42,6 +42,35 @@ static void factorial_of(acb_t r, const acb_t x, slong prec)
     acb_gamma(r, r, prec);
 }
 
+/* By the reciprocal; of a negative number arccot has two conventions, so it has no value. */
+static void acot_of(acb_t r, const acb_t x, slong prec)
+{
+    if (arb_is_negative(acb_realref(x))) {
+        acb_indeterminate(r);
+        return;
+    }
+    acb_inv(r, x, prec);
+    acb_atan(r, r, prec);
+}
+
+static void asec_of(acb_t r, const acb_t x, slong prec)
+{
+    acb_inv(r, x, prec);
+    acb_acos(r, r, prec);
+}
+
+static void acsc_of(acb_t r, const acb_t x, slong prec)
+{
+    acb_inv(r, x, prec);
+    acb_asin(r, r, prec);
+}
+
+static void cis_of(acb_t r, const acb_t x, slong prec)
+{
+    acb_mul_onei(r, x);
+    acb_exp(r, r, prec);
+}
+
 static const struct {
     void (*f)(acb_t r, const acb_t x, slong prec);
     size_t cost; /* steps at 128 bits */
@@ -66,6 +95,16 @@ static const struct {
     [FUNC_CEIL] = {ceil_of, 2},
     [FUNC_FACT] = {factorial_of, 300},
     [FUNC_BINOM] = {NULL, 900},
+    [FUNC_ACOT] = {acot_of, 16},
+    [FUNC_ASEC] = {asec_of, 16},
+    [FUNC_ACSC] = {acsc_of, 16},
+    [FUNC_COTH] = {acb_coth, 16},
+    [FUNC_SECH] = {acb_sech, 16},
+    [FUNC_CSCH] = {acb_csch, 16},
+    [FUNC_ASINH] = {acb_asinh, 16},
+    [FUNC_ACOSH] = {acb_acosh, 16},
+    [FUNC_ATANH] = {acb_atanh, 16},
+    [FUNC_CIS] = {cis_of, 8},
 };
 
 size_t ball_func_cost(int func, slong prec)

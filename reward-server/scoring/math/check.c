@@ -4,27 +4,61 @@
 #include <strings.h>
 
 #include "reward-server/scoring/math/compare.h"
+#include "reward-server/scoring/math/fold.h"
 #include "reward-server/scoring/math/parse.h"
+#include "reward-server/scoring/math/phrase.h"
 
 enum { ARENA_BYTES_MAX = 16 << 20 };
 
+/* "(B) 12" is the choice B. */
+static bool is_same_choice(struct span reference, const char *r, struct span answer, const char *s)
+{
+    char choice_r = plain_choice(r), choice_s = plain_choice(s);
+    if (choice_r != 0)
+        return choice_r == choice_s || choice_r == plain_choice_text(answer, s);
+    return choice_s != 0 && choice_s == plain_choice_text(reference, r);
+}
+
 /* Words are compared as text, whatever their case; choices by their letter. */
 static bool compare_text(
-    struct arena *a, struct span reference, struct span answer, enum math_answer *ret)
+    struct math_work *w, struct span reference, struct span answer, enum math_answer *ret)
 {
+    struct arena *a = w->arena;
     const char *r = plain_text(a, reference), *s = plain_text(a, answer);
-    char choice_r = plain_choice(r), choice_a = plain_choice(s);
     *ret = MATH_EQUAL;
     if (r[0] != '\0' && strcmp(r, s) == 0)
         return true;
-    if (choice_r != 0 && choice_r == choice_a)
+    if (is_same_choice(reference, r, answer, s))
         return true;
     if (!plain_is_words(reference))
         return false;
     if (strcasecmp(r, s) == 0)
         return true;
+    if (phrase_parse(w, reference) != NULL)
+        return false;
     *ret = MATH_DIFFER;
     return reference.at[0] == '\\' || plain_is_words(answer);
+}
+
+static bool is_number(const struct math_node *x)
+{
+    return x != NULL && (x->kind == MATH_NUM || (x->kind == MATH_NEG && is_number(x->kids[0])));
+}
+
+/* One side as another country writes it is the number that the other side is: r and a are what they
+ * read as otherwise, NULL for nothing. */
+static bool is_locale_number(struct math_work *w, struct span reference, struct span answer,
+    const struct math_node *r, const struct math_node *a)
+{
+    const char *x = plain_text(w->arena, reference), *y = plain_text(w->arena, answer);
+    const struct math_node *other = NULL;
+    if (is_number(r))
+        other = phrase_locale_number(w, (struct span){y, strlen(y)});
+    if (other != NULL)
+        return compare_exact(w, r, other) == MATH_EQUAL;
+    if (is_number(a))
+        other = phrase_locale_number(w, (struct span){x, strlen(x)});
+    return other != NULL && compare_exact(w, other, a) == MATH_EQUAL;
 }
 
 static enum math_answer compare_trees(
@@ -38,11 +72,14 @@ static enum math_answer compare_trees(
         return plain_is_words(reference) ? MATH_DIFFER : MATH_UNKNOWN;
     }
     const struct math_node *a = math_parse(w, answer.at, answer.n, &why);
+    enum math_answer result = a != NULL ? compare_answers(w, r, a) : MATH_DIFFER;
+    if (result != MATH_EQUAL && is_locale_number(w, reference, answer, r, a))
+        return MATH_EQUAL;
     if (a == NULL) {
         *ret_why = why;
         return w->why != NULL ? MATH_UNKNOWN : MATH_DIFFER;
     }
-    return compare_answers(w, r, a);
+    return result;
 }
 
 struct math_verdict math_check_pair(struct span reference, struct span answer)
@@ -56,7 +93,9 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
         return (struct math_verdict){MATH_DIFFER, "a NUL byte", 0};
     struct arena *a = arena_new(ARENA_BYTES_MAX);
     math_work_init(&w, a);
-    if (!compare_text(a, reference, answer, &v.answer))
+    reference = math_fold(a, reference);
+    answer = math_fold(a, answer);
+    if (!compare_text(&w, reference, answer, &v.answer))
         v.answer = compare_trees(&w, reference, answer, &v.why);
     if (w.why != NULL && v.answer != MATH_EQUAL) {
         v.answer = MATH_UNKNOWN;
@@ -75,6 +114,7 @@ bool math_is_readable(struct span text)
         return false;
     struct arena *a = arena_new(ARENA_BYTES_MAX);
     math_work_init(&w, a);
+    text = math_fold(a, text);
     bool ok = math_parse(&w, text.at, text.n, &why) != NULL;
     arena_free(a);
     return ok;

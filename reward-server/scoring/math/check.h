@@ -38,6 +38,7 @@ enum math_place {
  * between dollars or \( \); else the last number. */
 enum math_place math_extract(struct span text, struct span *ret);
 bool math_extract_boxed(struct span text, struct span *ret);
+bool math_is_plain_row(struct span row); /* boxes joined by "and", "or" and commas alone */
 
 /* The answer of a reference, which may be a whole solution: its box, or all of it. */
 struct span math_reference(struct span text);
@@ -50,5 +51,7 @@ const char *plain_text(struct arena *a, struct span s);
 bool plain_is_words(struct span s);
 /* The letter of a choice, "(B)", "B.", "option B"; 0 for none. */
 char plain_choice(const char *plain);
+/* The letter of a choice that is followed by its text, "(B) 12"; 0 for none. */
+char plain_choice_text(struct span raw, const char *plain);
 
 #endif

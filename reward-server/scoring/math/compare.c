@@ -2,6 +2,8 @@
 #include "reward-server/scoring/math/compare.h"
 
 #include "reward-server/scoring/math/ball.h"
+#include "reward-server/scoring/math/family.h"
+#include "reward-server/scoring/math/matrix.h"
 #include "reward-server/scoring/math/unit.h"
 
 static bool is_same(struct math_work *w, const struct math_node *a, const struct math_node *b)
@@ -374,9 +376,70 @@ static bool is_collection(const struct math_node *x)
            x->kind == MATH_MATRIX;
 }
 
+/* Modulo the same number; a name may stand on one side only. */
+static enum math_answer compare_congruences(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    struct math_small x, y, m, n;
+    if (a->kind != MATH_CONG || b->kind != MATH_CONG)
+        return MATH_DIFFER;
+    const struct math_node *r = a->kids[0], *s = b->kids[0];
+    if (r->kind == MATH_REL && s->kind == MATH_REL &&
+        (r->n != 2 || s->n != 2 || !is_same(w, r->kids[0], s->kids[0])))
+        return MATH_DIFFER;
+    r = r->kind == MATH_REL ? r->kids[r->n - 1] : r;
+    s = s->kind == MATH_REL ? s->kids[s->n - 1] : s;
+    if (!math_small(w, a->kids[1], &m) || !math_small(w, b->kids[1], &n) || !math_small(w, r, &x) ||
+        !math_small(w, s, &y))
+        return is_same(w, r, s) && is_same(w, a->kids[1], b->kids[1]) ? MATH_EQUAL : MATH_UNKNOWN;
+    bool whole = m.den == 1 && n.den == 1 && x.den == 1 && y.den == 1 && m.num > 0;
+    return whole && m.num == n.num && (x.num - y.num) % m.num == 0 ? MATH_EQUAL : MATH_DIFFER;
+}
+
+/* Values with their conditions, in any order. */
+static enum math_answer compare_cases(
+    struct math_work *w, const struct math_node *a, const struct math_node *b)
+{
+    bool used[MATH_ITEMS_MAX] = {false};
+    if (a->kind != MATH_CASES || b->kind != MATH_CASES || a->n != b->n)
+        return MATH_DIFFER;
+    for (size_t i = 0; i < a->n; i += 2) {
+        size_t k = 0;
+        while (k < b->n && (used[k] || compare_answers(w, a->kids[i], b->kids[k]) != MATH_EQUAL ||
+                               compare_answers(w, a->kids[i + 1], b->kids[k + 1]) != MATH_EQUAL))
+            k += 2;
+        if (k >= b->n)
+            return MATH_UNKNOWN; /* "otherwise" may be what the other spells out */
+        used[k] = true;
+    }
+    return MATH_EQUAL;
+}
+
+/* Sums and products of matrices become matrices. */
+static bool fold_matrices(
+    struct math_work *w, const struct math_node **a, const struct math_node **b)
+{
+    const struct math_node *x = NULL, *y = NULL;
+    if (math_has(w, *a, MATH_MATRIX) || math_has(w, *a, MATH_TUPLE))
+        x = matrix_fold(w, *a);
+    if (math_has(w, *b, MATH_MATRIX) || math_has(w, *b, MATH_TUPLE))
+        y = matrix_fold(w, *b);
+    *a = x != NULL ? x : *a;
+    *b = y != NULL ? y : *b;
+    return x != NULL || y != NULL;
+}
+
 static enum math_answer compare_kinds(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
+    if (family_is(a) || family_is(b))
+        return family_compare(w, a, b);
+    if (fold_matrices(w, &a, &b))
+        return compare_answers(w, a, b);
+    if (either(a, b, MATH_CONG))
+        return compare_congruences(w, a, b);
+    if (either(a, b, MATH_CASES))
+        return compare_cases(w, a, b);
     if (is_real_set(a) || is_real_set(b)) {
         enum math_answer r = compare_real_sets(w, a, b);
         if (r != MATH_UNKNOWN || a->kind != MATH_REL || b->kind != MATH_REL)
@@ -401,18 +464,38 @@ static enum math_answer compare_kinds(
     return compare_values(w, a, b);
 }
 
+/* A(1, 2) is the point (1, 2) called A. */
+static const struct math_node *without_point(
+    struct math_work *w, const struct math_node *x, const struct math_node *other)
+{
+    bool point = x->kind == MATH_CALL && x->n >= 2 && other->kind == MATH_TUPLE &&
+                 x->text[0] >= 'A' && x->text[0] <= 'Z' && x->text[1] == '\0';
+    return point ? math_node(w, MATH_TUPLE, x->kids, x->n) : x;
+}
+
+static enum math_answer compare_trees(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer)
+{
+    const struct math_node *a = without_point(w, reference, answer);
+    const struct math_node *b = without_point(w, answer, reference);
+    if (a == NULL || b == NULL)
+        return MATH_UNKNOWN;
+    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a) && !family_is(b))
+        a = relation_value(w, a, NULL);
+    else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b) && !family_is(a))
+        b = relation_value(w, b, NULL);
+    if (a == NULL || b == NULL)
+        return MATH_DIFFER;
+    return w->steps_left == 0 ? MATH_UNKNOWN : compare_kinds(w, a, b);
+}
+
 /* Equal trees are equal, whatever they mean; an equation may stand for what it defines. */
 enum math_answer compare_answers(
     struct math_work *w, const struct math_node *reference, const struct math_node *answer)
 {
     if (is_same(w, reference, answer))
         return MATH_EQUAL;
-    const struct math_node *a = reference, *b = answer;
-    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a))
-        a = relation_value(w, a, NULL);
-    else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b))
-        b = relation_value(w, b, NULL);
-    if (a == NULL || b == NULL)
-        return MATH_DIFFER;
-    return w->steps_left == 0 ? MATH_UNKNOWN : compare_kinds(w, a, b);
+    const struct math_node *a = reference, *b = family_rename_arguments(w, reference, answer);
+    enum math_answer r = compare_trees(w, a, b);
+    return r != MATH_EQUAL && family_rename_constants(w, &a, &b) ? compare_trees(w, a, b) : r;
 }

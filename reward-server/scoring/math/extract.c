@@ -13,25 +13,40 @@ enum { WHOLE_BYTES_MAX = 1024 };
 static bool is_joint(struct span s)
 {
     enum { JOINT_BYTES_MAX = 40 };
-    bool separates = false;
+    bool separates = s.n == 0;
     if (s.n > JOINT_BYTES_MAX)
         return false;
     for (size_t i = 0; i < s.n; i++) {
-        if (!isalpha((unsigned char)s.at[i]) && strchr(" ,;$\\{}()[]", s.at[i]) == NULL)
+        if (!isalnum((unsigned char)s.at[i]) && strchr(" ,;$\\{}()[]_=", s.at[i]) == NULL)
             return false;
         separates = separates || s.at[i] == ',' || s.at[i] == ';' ||
-                    (i + 3 <= s.n && memcmp(s.at + i, "and", 3) == 0);
+                    (i + 3 <= s.n && memcmp(s.at + i, "and", 3) == 0) ||
+                    (i + 2 <= s.n && memcmp(s.at + i, "or", 2) == 0);
     }
     return separates;
 }
 
-/* The last box, or the row of boxes that ends with it: "\\boxed{1} and \\boxed{2}". */
+/* "\\\\boxed{4}", escaped once too often: the last one of a text that has no other. */
+static bool escaped_box(struct span text, size_t *ret_begin, size_t *ret_len)
+{
+    static const char mark[] = "\\\\boxed{";
+    const char *last = NULL, *end = text.at + text.n;
+    for (const char *at = text.at;
+         (at = memmem(at, (size_t)(end - at), mark, sizeof(mark) - 1)) != NULL; at++)
+        last = at + 1;
+    if (last == NULL || !boxed_last(last, (size_t)(end - last), ret_begin, ret_len))
+        return false;
+    *ret_begin += (size_t)(last - text.at);
+    return true;
+}
+
+/* The last box, or the row of boxes that ends with it: "\boxed{1} and \boxed{2}". */
 bool math_extract_boxed(struct span text, struct span *ret)
 {
     enum { BOXES_MAX = 16 };
     static const char mark[] = "\\boxed{";
     size_t begin, len, first, n = sizeof(mark) - 1;
-    if (!boxed_last(text.at, text.n, &begin, &len))
+    if (!boxed_last(text.at, text.n, &begin, &len) && !escaped_box(text, &begin, &len))
         return false;
     first = begin;
     for (size_t i = 1; i < BOXES_MAX && first >= n && memcmp(text.at + first - n, mark, n) == 0;
@@ -49,15 +64,50 @@ bool math_extract_boxed(struct span text, struct span *ret)
     return ret->n > 0;
 }
 
+/* Whether nothing but "and", "or" and commas stands between the last two boxes of a row, or an "or"
+ * among other words: then the row is the answer, and the last box alone is not. */
+bool math_is_plain_row(struct span row)
+{
+    size_t begin, len, b, k, end;
+    if (!boxed_last(row.at, row.n, &begin, &len) || begin < 7 ||
+        !boxed_last(row.at, end = begin - 7, &b, &k))
+        return false;
+    struct span joint = {row.at + b + k + 1, end - b - k - 1};
+    for (size_t i = 1; i + 2 < joint.n; i++) {
+        if (memcmp(joint.at + i, "or", 2) == 0 && !isalpha((unsigned char)joint.at[i - 1]) &&
+            !isalpha((unsigned char)joint.at[i + 2]))
+            return true;
+    }
+    for (size_t i = 0; i < joint.n;) {
+        static const char *const words[] = {"and", "or", "\\text", "\\quad", "\\qquad", "\\mathrm"};
+        size_t skip = strchr(" ,;$\\{}()[]", joint.at[i]) != NULL;
+        for (size_t w = 0; w < ARRAY_LEN(words); w++) {
+            size_t n = strlen(words[w]);
+            if (joint.n - i >= n && memcmp(joint.at + i, words[w], n) == 0)
+                skip = n;
+        }
+        if (skip == 0)
+            return false;
+        i += skip;
+    }
+    return true;
+}
+
 /* Length of the mark at s (of n bytes) that announces an answer, or 0. */
 static size_t mark_at(const char *s, size_t n)
 {
-    static const char *const marks[] = {"####", "answer is", "answer:", "answer**:"};
-    if (*s != '#' && tolower((unsigned char)*s) != 'a')
+    static const char *const marks[] = {"####", "answer is",
+        "answer:", "answer**:", "answer =", "answers are", "answer should be", "answer must be",
+        "answer would be", "final answer", "solution is", "solutions are",
+        "\xe7\xad\x94\xe6\xa1\x88\xe6\x98\xaf" /* "the answer is", "... :" in Chinese */,
+        "\xe7\xad\x94\xe6\xa1\x88\xe4\xb8\xba", "\xe7\xad\x94\xe6\xa1\x88\xef\xbc\x9a",
+        "\xe7\xad\x94\xe6\xa1\x88:"};
+    if (strchr("#aAfFsS\xe7", *s) == NULL)
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
         size_t len = strlen(marks[i]), same = 0;
-        while (same < len && same < n && tolower((unsigned char)s[same]) == marks[i][same])
+        while (same < len && same < n &&
+               tolower((unsigned char)s[same]) == (unsigned char)marks[i][same])
             same++;
         if (same == len)
             return len;
@@ -86,8 +136,11 @@ static bool after_mark(struct span text, struct span *ret)
         rest = span_trim(rest);
         while (rest.n > 0 && rest.at[0] == ':')
             rest = span_trim((struct span){rest.at + 1, rest.n - 1});
-        if (rest.n > 2 && memcmp(rest.at, "**", 2) == 0 && isspace((unsigned char)rest.at[2]))
+        if (rest.n > 2 && memcmp(rest.at, "**", 2) == 0 &&
+            (isspace((unsigned char)rest.at[2]) || rest.at[2] == ':'))
             rest = span_trim((struct span){rest.at + 2, rest.n - 2}); /* **Answer:** 5 */
+        while (rest.n > 0 && rest.at[0] == ':')
+            rest = span_trim((struct span){rest.at + 1, rest.n - 1});
         const char *end = memchr(rest.at, '\n', rest.n);
         if (end != NULL)
             rest.n = (size_t)(end - rest.at);
@@ -146,24 +199,64 @@ static bool after_is(struct span line, struct span *ret)
     return false;
 }
 
+/* "June 20" is an answer of its own, "it took 20 days in all" is not. */
+static bool is_sentence(struct span s)
+{
+    enum { BLANKS_MIN = 3 };
+    size_t blanks = 0;
+    for (size_t i = 0; i < s.n && s.n < WHOLE_BYTES_MAX; i++)
+        blanks += s.at[i] == ' ';
+    return s.n >= WHOLE_BYTES_MAX || blanks >= BLANKS_MIN;
+}
+
+static struct span unquoted(struct span s)
+{
+    while (s.n > 0 && (s.at[0] == '"' || (s.n > 1 && s.at[0] == '\\' && s.at[1] == '"')))
+        s = span_trim((struct span){s.at + 1, s.n - 1});
+    while (s.n > 0 && (s.at[s.n - 1] == '"' || (s.n > 1 && s.at[s.n - 2] == '"')))
+        s = span_trim((struct span){s.at, s.n - 1});
+    return s.n > 0 && s.at[s.n - 1] == '\\' ? span_trim((struct span){s.at, s.n - 1}) : s;
+}
+
+/* The text before the first of the marks, if there is one. */
+static struct span before(struct span s, const char *const *marks, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *at = memmem(s.at, s.n, marks[i], strlen(marks[i]));
+        if (at != NULL)
+            s = span_trim((struct span){s.at, (size_t)(at - s.at)});
+    }
+    return s;
+}
+
+/* What follows the last word that concludes, if there is one. */
+static struct span concluded(struct span s)
+{
+    static const char *const words[] = {"Therefore,", "Thus,", "Hence,", "So,"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        size_t n = strlen(words[i]);
+        for (const char *at; (at = memmem(s.at, s.n, words[i], n)) != NULL;)
+            s = span_trim((struct span){at + n, s.n - (size_t)(at - s.at) - n});
+    }
+    return s;
+}
+
 /* After a mark a sentence may go on ("the answer is 18 dollars, not 19"): then its first formula or
  * number counts. */
 static bool marked(struct span text, struct span *ret)
 {
-    static const char *const hopes[] = {". I hope it is correct", " I hope it is correct"};
+    static const char *const ends[] = {
+        ". I hope it is correct", " I hope it is correct", "<|", "</"};
     struct span line, part;
     if (!after_mark(text, &line))
         return false;
-    for (size_t i = 0; i < ARRAY_LEN(hopes); i++) {
-        const char *hope = memmem(line.at, line.n, hopes[i], strlen(hopes[i]));
-        if (hope != NULL)
-            line = span_trim((struct span){line.at, (size_t)(hope - line.at)});
-    }
+    line = unquoted(before(line, ends, ARRAY_LEN(ends)));
     *ret = line;
     if (line.n == 0)
         return false;
     if (line.n <= WHOLE_BYTES_MAX && math_is_readable(line))
         return true;
+    line = concluded(line);
     if (after_is(line, ret))
         return true;
     *ret = line;
@@ -177,29 +270,90 @@ static bool marked(struct span text, struct span *ret)
             return true;
         }
     }
-    if (number_find_first(line, &part))
+    if (formula(line, &part))
+        *ret = part;
+    else if (number_find_first(line, &part) || (is_sentence(line) && number_find_last(line, &part)))
         *ret = part;
     return true;
 }
 
+/* Whether the words of the few-shot examples of Minerva stand after the box: then what follows them
+ * is the answer. */
+static bool final_after(struct span text, struct span box)
+{
+    static const char mark[] = "final answer is";
+    const char *end = box.at + box.n, *text_end = text.at + text.n;
+    const char *at = memmem(end, (size_t)(text_end - end), mark, sizeof(mark) - 1);
+    struct span found;
+    return at != NULL && marked((struct span){at, (size_t)(text_end - at)}, &found);
+}
+
+/* Whether a number stands in a sentence of its own after the last formula. */
+static bool number_after(struct span text, struct span formula)
+{
+    struct span rest = {formula.at + formula.n, 0}, part;
+    rest.n = (size_t)(text.at + text.n - rest.at);
+    bool ended = formula.n > 0 && formula.at[formula.n - 1] == '.';
+    const char *stop = ended ? rest.at : memmem(rest.at, rest.n, ". ", 2);
+    if (stop == NULL)
+        return false;
+    return number_find_last((struct span){stop, (size_t)(rest.at + rest.n - stop)}, &part);
+}
+
+/* Nothing but one formula between dollars: then it is the answer, even when it cannot be read. */
+static bool is_one_formula(struct span text)
+{
+    text = span_trim(text);
+    size_t marks = 0;
+    for (size_t i = 0; i < text.n; i++)
+        marks += text.at[i] == '$';
+    return text.n > 2 && text.n <= WHOLE_BYTES_MAX && marks == 2 && text.at[0] == '$' &&
+           text.at[text.n - 1] == '$';
+}
+
+/* The number around the one that was found, as another country writes it: 2,74. */
+static struct span widened(struct span text, struct span part)
+{
+    const char *begin = part.at, *end = part.at + part.n;
+    while (begin >= text.at + 2 && (begin[-1] == ',' || begin[-1] == '.') &&
+           isdigit((unsigned char)begin[-2])) {
+        begin -= 2;
+        while (begin > text.at && isdigit((unsigned char)begin[-1]))
+            begin--;
+    }
+    return (struct span){begin, (size_t)(end - begin)};
+}
+
 enum math_place math_extract(struct span text, struct span *ret)
 {
-    if (math_extract_boxed(text, ret))
+    if (math_extract_boxed(text, ret) && !final_after(text, *ret))
         return MATH_PLACE_BOXED;
     if (marked(text, ret))
         return MATH_PLACE_MARK;
     if (whole(text, ret))
         return MATH_PLACE_WHOLE;
-    if (formula(text, ret))
+    if (formula(text, ret) && !number_after(text, *ret))
         return MATH_PLACE_FORMULA;
-    return number_find_last(text, ret) ? MATH_PLACE_NUMBER : MATH_PLACE_NONE;
+    if (is_one_formula(text)) {
+        *ret = text;
+        return MATH_PLACE_WHOLE;
+    }
+    if (!number_find_last(text, ret))
+        return MATH_PLACE_NONE;
+    *ret = widened(text, *ret);
+    return MATH_PLACE_NUMBER;
 }
 
 struct span math_reference(struct span text)
 {
     struct span found;
     text = span_trim(text);
-    if (memmem(text.at, text.n, "\\boxed", 6) != NULL && math_extract_boxed(text, &found))
+    const char *box = memmem(text.at, text.n, "\\boxed{", 7);
+    if (box != NULL && math_extract_boxed(text, &found))
+        return found;
+    if (box != NULL) /* its brace does not close */
+        return span_trim((struct span){box + 7, (size_t)(text.at + text.n - box - 7)});
+    if (text.n > 0 && !plain_is_words(text) && !math_is_readable(text) && marked(text, &found))
         return found;
     return text;
 }

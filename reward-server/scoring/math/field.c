@@ -1,6 +1,7 @@
 /* field.c: evaluation modulo a prime. */
 #include "reward-server/scoring/math/field.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Primes under 2^61 that are 1 modulo 4, each with a square root of -1. */
@@ -93,6 +94,87 @@ static uint64_t opaque(struct field *f, const struct math_node *x)
     return h % (f->p - 1) + 1;
 }
 
+/* a_k under a sum over k: the index counts as what the k stands for. */
+static uint64_t indexed(const struct field *f, const struct math_node *x)
+{
+    uint64_t h = mix(f->seed, (uint64_t)x->kind + 1);
+    const char *index = strchr(x->text, '_');
+    for (const char *c = x->text; *c != '\0'; c++) {
+        const struct math_bound *b = c > index ? math_bound_letter(f->w, *c) : NULL;
+        char digits[24] = {*c};
+        if (b != NULL && b->is_whole)
+            (void)snprintf(digits, sizeof(digits), "%lld", (long long)b->value);
+        if (b != NULL && !b->is_whole)
+            h = mix(h, 1000 + (uint64_t)b->value);
+        else
+            h = mix_text(h, digits);
+    }
+    return mix(h, 1) % (f->p - 1) + 1;
+}
+
+/* A bound name has its own value while its body is looked at: the number it stands for, or one for
+ * its depth, so that how it is called does not matter. */
+static uint64_t symbol(const struct field *f, const struct math_node *x)
+{
+    const struct math_bound *b = math_bound_of(f->w, x);
+    if (b == NULL)
+        return math_bound_index(f->w, x) ? indexed(f, x) : named(f, x, 1);
+    if (!b->is_whole)
+        return mix(mix(f->seed, 0x626f756e64), (uint64_t)b->value) % (f->p - 1) + 1;
+    uint64_t size = (uint64_t)(b->value < 0 ? -b->value : b->value) % f->p;
+    return b->value < 0 ? (f->p - size) % f->p : size;
+}
+
+/* A finite sum or product of few terms, term by term. */
+static bool expand(struct field *f, const struct math_node *x, uint64_t *ret)
+{
+    struct math_small low, high;
+    struct math_bound at = {x->text, true, 0, f->w->bound};
+    if ((x->op != 'S' && x->op != 'P') || x->n != 3 || !math_small(f->w, x->kids[1], &low) ||
+        !math_small(f->w, x->kids[2], &high) || low.den != 1 || high.den != 1 ||
+        high.num - low.num >= MATH_TERMS_MAX)
+        return false;
+    uint64_t v = x->op == 'P';
+    for (at.value = low.num; at.value <= high.num && f->w->steps_left > 0; at.value++) {
+        f->w->bound = &at;
+        uint64_t k = eval(f, x->kids[0]);
+        f->w->bound = at.outer;
+        v = x->op == 'P' ? mul(f, v, k) : add(f, v, k);
+    }
+    *ret = v;
+    return true;
+}
+
+/* What is no number for us: a function of its parts, whatever the bound name is. */
+static uint64_t big(struct field *f, const struct math_node *x)
+{
+    uint64_t v;
+    if (expand(f, x, &v))
+        return v;
+    f->irrational = true;
+    const struct math_bound *outer = f->w->bound;
+    struct math_bound at = {x->text, false, outer != NULL ? outer->value + 1 : 1, outer};
+    uint64_t h = mix(mix(f->seed, (uint64_t)x->op), x->n);
+    for (size_t i = 1; i < x->n; i++)
+        h = mix(h, eval(f, x->kids[i]));
+    f->w->bound = &at;
+    h = mix(h, eval(f, x->kids[0]));
+    f->w->bound = outer;
+    return h % (f->p - 1) + 1;
+}
+
+/* The value of what math_small knows, as a number of the field. */
+static bool rational(struct field *f, const struct math_node *x, uint64_t *ret)
+{
+    struct math_small v;
+    if (!math_small(f->w, x, &v))
+        return false;
+    uint64_t size = (uint64_t)(v.num < 0 ? -v.num : v.num) % f->p;
+    size = v.num < 0 ? (f->p - size) % f->p : size;
+    *ret = v.den == 1 ? size : mul(f, size, inverse(f, (uint64_t)v.den % f->p));
+    return true;
+}
+
 static uint64_t raise(struct field *f, const struct math_node *x)
 {
     struct math_small n;
@@ -163,6 +245,7 @@ static uint64_t measured(struct field *f, const struct math_node *x)
 
 static uint64_t eval(struct field *f, const struct math_node *x)
 {
+    uint64_t v;
     if (!math_step(f->w, 1)) {
         f->undefined = true;
         return 0;
@@ -184,6 +267,8 @@ static uint64_t eval(struct field *f, const struct math_node *x)
     case MATH_UNIT:
         return measured(f, x);
     case MATH_FUNC:
+        if (x->op >= FUNC_MOD && rational(f, x, &v))
+            return v;
         if (x->op == FUNC_FACT)
             return factorial(f, x);
         if (x->op == FUNC_BINOM)
@@ -197,8 +282,14 @@ static uint64_t eval(struct field *f, const struct math_node *x)
         f->irrational = true;
         return named(f, x, 1);
     case MATH_SYM:
+        return symbol(f, x);
     case MATH_TEXT:
         return named(f, x, 1);
+    case MATH_INF:
+        f->irrational = true;
+        return named(f, x, 1);
+    case MATH_BIG:
+        return big(f, x);
     case MATH_CALL:
         return opaque(f, x);
     default:

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 
+#include "reward-server/scoring/math/fold.h"
 #include "reward-server/scoring/math/lex_table.h"
 
 struct lexer {
@@ -112,20 +113,98 @@ static size_t based_digits(const struct lexer *l, size_t *ret_all, int *ret_base
     return n;
 }
 
-/* 0.1\overline{6}: what repeats after the point. */
-static const char *take_repeat(struct lexer *l)
+static size_t digits_at(const struct lexer *l, size_t i)
 {
-    static const char mark[] = "\\overline{";
-    size_t n = sizeof(mark) - 1, from = n;
-    if (!starts(l, 0, mark))
-        return NULL;
-    while (is_digit(peek(l, n)))
+    size_t n = 0;
+    while (is_digit(peek(l, i + n)))
         n++;
-    if (n == from || peek(l, n) != '}')
+    return n;
+}
+
+/* Digits between open and close: what repeats. */
+static const char *take_enclosed(struct lexer *l, const char *open, const char *close)
+{
+    size_t from = strlen(open), n = starts(l, 0, open) ? digits_at(l, from) : 0;
+    if (n == 0 || !starts(l, from + n, close))
         return NULL;
-    const char *digits = copy(l, l->at + from, n - from);
-    l->at += n + 1;
+    const char *digits = copy(l, l->at + from, n);
+    l->at += from + n + strlen(close);
     return digits;
+}
+
+/* \dot{1}42\dot{8}: dots over the first and the last digit of what repeats. */
+static const char *take_dotted(struct lexer *l)
+{
+    enum { DOT = 5 }; /* bytes of "\dot{" */
+    if (!starts(l, 0, "\\dot{") || !is_digit(peek(l, DOT)) || peek(l, DOT + 1) != '}')
+        return NULL;
+    size_t from = DOT + 2, n = digits_at(l, from), last = from + n + DOT;
+    bool long_form =
+        starts(l, from + n, "\\dot{") && is_digit(peek(l, last)) && peek(l, last + 1) == '}';
+    if (n > 0 && !long_form)
+        return NULL;
+    char *digits = arena_alloc(l->w->arena, n + 3);
+    if (digits == NULL)
+        return NULL;
+    digits[0] = l->at[DOT];
+    memcpy(digits + 1, l->at + from, n);
+    if (long_form)
+        digits[n + 1] = l->at[last];
+    l->at += long_form ? last + 2 : from;
+    return digits;
+}
+
+/* What repeats in "0.1666...": the shortest end of the digits that stands there twice, a single
+ * digit three times. Without one the dots say only that digits are missing. */
+static const char *take_ellipsis(struct lexer *l, const char *digits, size_t n)
+{
+    static const char *const forms[] = {"...", "\\ldots", "\\dots", "\\cdots", "\xe2\x80\xa6"};
+    size_t skip = 0;
+    for (size_t i = 0; skip == 0 && i < ARRAY_LEN(forms); i++)
+        skip = starts(l, 0, forms[i]) ? strlen(forms[i]) : 0;
+    if (skip == 0)
+        return NULL;
+    l->at += skip;
+    for (size_t p = 1; 2 * p <= n; p++) {
+        size_t need = p == 1 ? 3 : 2 * p, same = p;
+        while (same < n && digits[n - 1 - same] == digits[n - 1 - same + p])
+            same++;
+        if (same >= need)
+            return copy(l, digits + n - p, p);
+    }
+    return NULL;
+}
+
+/* After the point and its digits (n of them): 0.1\overline{6}, 0.(6), 0.1\dot6, 0.1666... */
+static const char *take_repeat(struct lexer *l, const char *digits, size_t n)
+{
+    const char *r = take_enclosed(l, "\\overline{", "}");
+    if (r == NULL)
+        r = take_enclosed(l, "\\bar{", "}");
+    if (r == NULL && n == 0)
+        r = take_enclosed(l, "(", ")");
+    if (r == NULL)
+        r = take_dotted(l);
+    return r == NULL && n > 0 ? take_ellipsis(l, digits, n) : r;
+}
+
+/* 5th, 3^{\text{rd}}: the ending of an ordinal number means nothing. */
+static void skip_ordinal(struct lexer *l)
+{
+    static const char *const before[] = {
+        "^{\\text{", "^{\\mathrm{", "^\\text{", "^{", "\\text{", ""};
+    static const char *const after[] = {"}}", "}}", "}", "}", "}", ""};
+    static const char *const ends[] = {"th", "st", "nd", "rd"};
+    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+        size_t n = starts(l, 0, before[i]) ? strlen(before[i]) : left(l);
+        for (size_t k = 0; n < left(l) && k < ARRAY_LEN(ends); k++) {
+            if (starts(l, n, ends[k]) && starts(l, n + 2, after[i]) &&
+                !is_letter(peek(l, n + 2 + strlen(after[i])))) {
+                l->at += n + 2 + strlen(after[i]);
+                return;
+            }
+        }
+    }
 }
 
 static long take_exponent(struct lexer *l)
@@ -142,6 +221,15 @@ static long take_exponent(struct lexer *l)
         value = value < 100000000 ? value * 10 + (peek(l, i) - '0') : value;
     l->at += i;
     return negative ? -value : value;
+}
+
+/* At a point with digits behind it, or with what repeats. */
+static bool starts_fraction(const struct lexer *l)
+{
+    return peek(l, 0) == '.' &&
+           (is_digit(peek(l, 1)) || starts(l, 1, "\\overline{") || starts(l, 1, "\\bar{") ||
+               starts(l, 1, "\\dot{") ||
+               (starts(l, 1, "(") && is_digit(peek(l, 2)) && peek(l, 2 + digits_at(l, 2)) == ')'));
 }
 
 static bool lex_number(struct lexer *l)
@@ -166,14 +254,16 @@ static bool lex_number(struct lexer *l)
             break;
         digits[n++] = *l->at++;
     }
-    if (peek(l, 0) == '.' && (is_digit(peek(l, 1)) || starts(l, 1, "\\overline{"))) {
+    if (starts_fraction(l)) {
         t.op = 1;
         for (l->at++; is_digit(peek(l, 0)); t.places++)
             digits[n++] = *l->at++;
-        t.repeat = take_repeat(l);
+        t.repeat = take_repeat(l, digits + n - t.places, (size_t)t.places);
     }
     if (t.repeat == NULL)
         t.places -= take_exponent(l);
+    if (t.op == 0 && t.places == 0)
+        skip_ordinal(l);
     return push(l, t);
 }
 
@@ -181,6 +271,8 @@ static bool lex_number(struct lexer *l)
 
 static bool push_entry(struct lexer *l, const struct lex_entry *e)
 {
+    if (e->action == LEX_PROSE && l->environments > 0) /* "if x > 0" in a case */
+        return push(l, (struct math_token){.kind = TOK_WORD, .text = e->name});
     if (e->action == LEX_PROSE)
         return fail(l, "a sentence");
     return push(l, (struct math_token){.kind = e->kind, .op = e->op, .text = e->text});
@@ -203,6 +295,10 @@ static bool lex_letters(struct lexer *l, bool whole_text)
     while (is_letter(peek(l, n)))
         n++;
     l->at += n;
+    if (n > 2 && memcmp(s, "or", 2) == 0 && s[2] < 'a') { /* "f(1)=2orf..." runs together */
+        l->at -= n - 2;
+        n = 2;
+    }
     const struct lex_entry *e = lex_word(s, n);
     if (e != NULL)
         return push_entry(l, e);
@@ -322,16 +418,29 @@ static bool lex_blackboard(struct lexer *l)
                                  : (struct math_token){.kind = TOK_SYM, .text = copy(l, name, 3)});
 }
 
+/* \mathcal{O}(n): a letter in another face is a letter, not a group. */
+static bool lex_alphabet(struct lexer *l)
+{
+    if (peek(l, 0) != '{' || !is_letter(peek(l, 1)) || peek(l, 2) != '}')
+        return true;
+    l->at += 3;
+    return push_letters(l, l->at - 2, 1);
+}
+
 static bool lex_named_command(struct lexer *l, const char *s, size_t n)
 {
+    const char *skipped;
+    size_t skipped_n;
     const struct lex_entry *e = lex_command(s, n);
     if (e == NULL && n > 4 && strncmp(s, "quad", 4) == 0) { /* \\quadx */
         l->at = s + 4;
         l->space = true;
         return true;
     }
-    if (e == NULL)
+    if (e == NULL && (peek(l, 0) == '{' || !is_letter((unsigned char)s[0])))
         return fail(l, "a command that is not known");
+    if (e == NULL) /* equal to itself only */
+        return push(l, (struct math_token){.kind = TOK_SYM, .text = copy(l, s - 1, n + 1)});
     switch (e->action) {
     case LEX_TOKEN:
         if (e->kind == TOK_LSET)
@@ -341,7 +450,7 @@ static bool lex_named_command(struct lexer *l, const char *s, size_t n)
         l->space = true;
         return true;
     case LEX_NOTHING:
-        return true;
+        return lex_alphabet(l);
     case LEX_TEXT:
         return lex_text(l);
     case LEX_LEFT:
@@ -354,7 +463,9 @@ static bool lex_named_command(struct lexer *l, const char *s, size_t n)
     case LEX_REALS:
         return lex_blackboard(l);
     case LEX_PROSE:
-        return fail(l, "a sentence");
+        return push_entry(l, e);
+    case LEX_SKIP:
+        return take_braces(l, &skipped, &skipped_n) || fail(l, "a command without braces");
     case LEX_LETTER:
         return push(l, (struct math_token){.kind = TOK_SYM, .text = copy(l, s, n)});
     }
@@ -406,12 +517,13 @@ static bool lex_one(struct lexer *l)
         l->space = true;
         return true;
     }
-    if (is_digit(c) || (c == '.' && (is_digit(peek(l, 1)) || starts(l, 1, "\\overline{"))))
+    if (is_digit(c) || starts_fraction(l))
         return lex_number(l);
-    if (c == '.') { /* the end of a sentence */
+    if (c == '.' && !starts(l, 0, "...")) { /* the end of a sentence */
         l->at++;
-        while (isspace(peek(l, 0)) || peek(l, 0) == '$')
-            l->at++;
+        while (
+            isspace(peek(l, 0)) || peek(l, 0) == '$' || starts(l, 0, "\\)") || starts(l, 0, "\\]"))
+            l->at += peek(l, 0) == '\\' ? 2 : 1;
         return left(l) == 0 || fail(l, "a full stop within");
     }
     if (is_letter(c))
@@ -438,8 +550,8 @@ bool math_lex(
     struct math_tokens out = {0};
     struct lexer l = {.w = w, .out = &out, .cap = n + 2};
     out.at = arena_alloc(w->arena, l.cap * sizeof(*out.at));
-    if (out.at == NULL || n > MATH_TEXT_MAX || !lex_range(&l, text, n)) {
-        *ret_why = n > MATH_TEXT_MAX ? "longer than 4096 bytes" : l.why;
+    if (out.at == NULL || n > MATH_TEXT_MAX * MATH_FOLD_GROWTH || !lex_range(&l, text, n)) {
+        *ret_why = l.why != NULL ? l.why : "too long";
         return false;
     }
     out.at[out.n] = (struct math_token){.kind = TOK_END, .text = ""};

@@ -61,6 +61,15 @@ enum math_tok {
     TOK_EMPTY,
     TOK_REALS,
     TOK_SUPER, /* a raised digit: op */
+    TOK_BIG,   /* op: 'S'um, 'P'roduct, 'I'ntegral, 'L'imit ... */
+    TOK_TO,
+    TOK_MOD, /* op 1: of a congruence */
+    TOK_PRIME,
+    TOK_DOTS,
+    TOK_MARK, /* text: what stands over the argument */
+    TOK_OVER, /* infix fraction, op 1: binomial */
+    TOK_DET,
+    TOK_CAP,
 };
 
 struct math_token {

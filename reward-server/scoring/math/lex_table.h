@@ -15,6 +15,7 @@ enum lex_action {
     LEX_END,
     LEX_REALS,  /* \mathbb */
     LEX_PROSE,  /* a word of a sentence: this is no answer alone */
+    LEX_SKIP,   /* with the braces after it */
     LEX_LETTER, /* the command is the name of a letter */
 };
 

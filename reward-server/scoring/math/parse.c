@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "common/text/boxed.h"
+#include "reward-server/scoring/math/phrase.h"
 #include "reward-server/scoring/math/unit.h"
 
 struct math_node *parse_fail(struct parser *p, const char *why)
@@ -116,25 +118,76 @@ static const struct math_node *parse_union(struct parser *p)
     return x;
 }
 
-/* Relations in a row make one node: a < b < c. "x in S" is S. */
-const struct math_node *parse_item(struct parser *p)
+/* "1, 3, 5, ...": a member that equals itself only. */
+static const struct math_node *parse_dots(struct parser *p)
 {
-    enum { RELATIONS_MAX = 8 };
-    const struct math_node *sides[RELATIONS_MAX + 1];
-    char ops[RELATIONS_MAX + 1];
-    size_t n = 0;
-    if (p->t->kind == TOK_REL && (p->t->op == '=' || p->t->op == '~')) /* "= 5" */
-        p->t++;
-    sides[0] = parse_union(p);
-    if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
-        return parse_union(p);
-    while (sides[n] != NULL && n < RELATIONS_MAX && p->t->kind == TOK_REL) {
-        ops[n++] = (char)p->t->op;
-        p->t++;
-        sides[n] = parse_union(p);
+    p->t++;
+    return math_leaf(p->w, MATH_SYM, "...", 3);
+}
+
+/* The letter of a set of numbers, with what restricts it behind it: Z^+ and N are 'N', Z is 'Z'. */
+static int parse_domain(struct parser *p)
+{
+    int letter = 0;
+    if (p->t->kind == TOK_REALS)
+        letter = 'R';
+    else if (p->t->kind == TOK_SYM && strncmp(p->t->text, "bb", 2) == 0)
+        letter = p->t->text[2];
+    else if (p->t->kind == TOK_SYM && strcmp(p->t->text, "Z") == 0)
+        letter = 'Z';
+    if (letter == 0)
+        return 0;
+    p->t++;
+    if (p->t->kind == TOK_CARET || p->t->kind == TOK_UNDER) {
+        bool brace = p->t[1].kind == TOK_LBRACE;
+        const struct math_token *mark = p->t + 1 + brace;
+        bool known = mark->kind == TOK_PLUS || mark->kind == TOK_TIMES;
+        if (!known || (brace && mark[1].kind != TOK_RBRACE))
+            return 0;
+        p->t = mark + 1 + brace;
+        letter = letter == 'Z' ? 'N' : letter == 'R' ? 'P' : letter;
     }
-    if (sides[n] == NULL || n == 0)
-        return sides[n];
+    return letter;
+}
+
+/* After "x in": x that runs through a known set of numbers, or the set alone. */
+static const struct math_node *parse_member(struct parser *p, const struct math_node *name)
+{
+    const struct math_token *t = p->t;
+    int letter = parse_domain(p);
+    bool alone = letter == 0 || p->t->kind == TOK_MINUS_SET || p->t->kind == TOK_CUP;
+    if (alone) {
+        p->t = t;
+        return parse_union(p);
+    }
+    struct math_node *x = math_leaf(p->w, MATH_DECL, name->text, strlen(name->text));
+    if (x != NULL)
+        x->op = letter;
+    return x;
+}
+
+/* \pmod{7}, (mod 7); of "x = 3 mod 7" the modulus was read with the 3. */
+static const struct math_node *parse_modulus(struct parser *p, const struct math_node *x)
+{
+    const struct math_node *modulus;
+    const char *rest = NULL;
+    if (p->t->kind == TOK_LPAR && p->t[1].kind == TOK_MOD) {
+        p->t += 2;
+        modulus = parse_sum(p);
+        if (modulus == NULL || !parse_take(p, TOK_RPAR))
+            return parse_fail(p, "a bracket that is not closed");
+    } else if (p->t->kind == TOK_MOD && p->t->op == 1) {
+        p->t++;
+        modulus = parse_argument(p, &rest);
+    } else {
+        return x;
+    }
+    return math_node2(p->w, MATH_CONG, x, modulus);
+}
+
+static const struct math_node *relation(
+    struct parser *p, const struct math_node *const *sides, const char *ops, size_t n)
+{
     struct math_node *text = math_leaf(p->w, MATH_REL, ops, n);
     struct math_node *x = math_node(p->w, MATH_REL, sides, n + 1);
     if (text == NULL || x == NULL)
@@ -143,30 +196,126 @@ const struct math_node *parse_item(struct parser *p)
     return x;
 }
 
-/* Items with commas, semicolons, "and" or "or" between them; one alone is itself. */
-const struct math_node *parse_list(struct parser *p, bool keep_one)
+/* Relations in a row make one node: a < b < c. "x in S" is S. */
+const struct math_node *parse_item(struct parser *p)
 {
-    const struct math_node *items[MATH_ITEMS_MAX];
+    enum { RELATIONS_MAX = 8 };
+    const struct math_node *sides[RELATIONS_MAX + 1], *modulus = NULL;
+    char ops[RELATIONS_MAX + 1];
     size_t n = 0;
-    int joint = 0;
-    for (;;) {
-        if (n == MATH_ITEMS_MAX)
-            return parse_fail(p, "more than 64 members");
-        items[n] = parse_item(p);
-        if (items[n] == NULL)
-            return NULL;
-        n++;
-        if (p->t->kind != TOK_COMMA && p->t->kind != TOK_AND)
-            break;
-        for (; p->t->kind == TOK_COMMA || p->t->kind == TOK_AND; p->t++)
-            joint = p->t->kind == TOK_AND ? p->t->op : joint;
+    if (p->t->kind == TOK_REL && (p->t->op == '=' || p->t->op == '~')) /* "= 5" */
+        p->t++;
+    sides[0] = parse_union(p);
+    if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
+        return parse_member(p, sides[0]);
+    while (sides[n] != NULL && n < RELATIONS_MAX && p->t->kind == TOK_REL) {
+        ops[n++] = (char)p->t->op;
+        p->t++;
+        sides[n] = parse_union(p);
     }
-    if (n == 1 && !keep_one)
-        return items[0];
+    if (sides[n] == NULL)
+        return NULL;
+    if (n > 0 && ops[n - 1] == '#' && sides[n]->kind == MATH_FUNC && sides[n]->op == FUNC_MOD) {
+        modulus = sides[n]->kids[1];
+        sides[n] = sides[n]->kids[0];
+    }
+    const struct math_node *x = n == 0 ? sides[0] : relation(p, sides, ops, n);
+    if (x != NULL && modulus != NULL)
+        return math_node2(p->w, MATH_CONG, x, modulus);
+    return x != NULL ? parse_modulus(p, x) : NULL;
+}
+
+/* ---- lists ---- */
+
+struct items {
+    const struct math_node *at[MATH_ITEMS_MAX];
+    int joint[MATH_ITEMS_MAX]; /* what stands before: 0 a comma, 1 "and", 2 "or", ';' */
+    size_t n;
+};
+
+/* "x = 1, 3 (mod 4)": the modulus is that of all. */
+static bool spread_modulus(struct parser *p, struct items *list)
+{
+    const struct math_node *last = list->at[list->n - 1];
+    if (list->n < 2 || last->kind != MATH_CONG)
+        return true;
+    for (size_t i = 0; i + 1 < list->n; i++) {
+        if (list->at[i]->kind != MATH_CONG)
+            list->at[i] = math_node2(p->w, MATH_CONG, list->at[i], last->kids[1]);
+        if (list->at[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Items that a separator of that kind begins: equal numbers of equations between each two of them
+ * ("x = 1, y = 2 or x = 3, y = 4") are groups of one answer each. 0: there are none. */
+static size_t group_size(const struct items *list, int joint)
+{
+    size_t size = 0, run = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        bool begins = i > 0 && list->joint[i] == joint;
+        if (begins && size != 0 && run != size)
+            return 0;
+        if (begins)
+            size = run;
+        run = begins ? 1 : run + 1;
+        if (list->at[i]->kind != MATH_REL)
+            return 0;
+    }
+    return size >= 2 && run == size ? size : 0;
+}
+
+static const struct math_node *make_list(
+    struct parser *p, const struct math_node *const *items, size_t n, int joint)
+{
     struct math_node *list = math_node(p->w, MATH_LIST, items, n);
     if (list != NULL)
         list->op = joint;
     return list;
+}
+
+static const struct math_node *close_list(struct parser *p, struct items *list)
+{
+    static const int joints[] = {';', 2, 1};
+    int joint = 0;
+    if (!spread_modulus(p, list))
+        return NULL;
+    for (size_t k = 0; k < ARRAY_LEN(joints); k++) {
+        size_t size = group_size(list, joints[k]), groups = 0;
+        for (size_t i = 0; size > 0 && i < list->n; i += size)
+            list->at[groups++] = make_list(p, list->at + i, size, 0);
+        if (size > 0)
+            return make_list(p, list->at, groups, 0);
+    }
+    for (size_t i = 0; i < list->n; i++)
+        joint = list->joint[i] == 1 || list->joint[i] == 2 ? list->joint[i] : joint;
+    return make_list(p, list->at, list->n, joint);
+}
+
+/* Items with commas, semicolons, "and" or "or" between them; one alone is itself. */
+const struct math_node *parse_list(struct parser *p, bool keep_one)
+{
+    struct items list = {.n = 0};
+    for (int joint = 0;; joint = 0) {
+        if (list.n == MATH_ITEMS_MAX)
+            return parse_fail(p, "more than 64 members");
+        for (; p->t->kind == TOK_COMMA || p->t->kind == TOK_AND; p->t++) {
+            if (list.n == 0)
+                return parse_fail(p, "a value is missing");
+            joint = p->t->op != 0 ? p->t->op : joint;
+        }
+        list.joint[list.n] = joint;
+        list.at[list.n] = p->t->kind == TOK_DOTS ? parse_dots(p) : parse_item(p);
+        if (list.at[list.n] == NULL)
+            return NULL;
+        list.n++;
+        if (p->t->kind != TOK_COMMA && p->t->kind != TOK_AND)
+            break;
+    }
+    if (list.n == 1 && !keep_one)
+        return list.at[0];
+    return close_list(p, &list);
 }
 
 /* ---- sums and products ---- */
@@ -189,7 +338,8 @@ const struct math_node *parse_sum(struct parser *p)
             sign = p->t->kind == TOK_MINUS ? -sign : sign;
             either = p->t->kind == TOK_PM ? p->t->op : either;
         }
-        const struct math_node *x = parse_product(p, false);
+        const struct math_node *x =
+            p->t->kind == TOK_DOTS ? parse_dots(p) : parse_product(p, false);
         if (x != NULL && sign < 0)
             x = math_node1(p->w, MATH_NEG, x);
         if (x != NULL && either != 0) {
@@ -286,7 +436,12 @@ const struct math_node *parse_product(struct parser *p, bool argument)
         x = sign ? parse_factor(p) : parse_atom(p);
         x = inverse ? math_node1(p->w, MATH_INV, x) : x;
     }
-    return n == 1 ? factors[0] : math_node(p->w, MATH_MUL, factors, n);
+    x = n == 1 ? factors[0] : math_node(p->w, MATH_MUL, factors, n);
+    if (x == NULL || argument || p->t->kind != TOK_MOD || p->t->op != 0)
+        return x;
+    p->t++;
+    const struct math_node *kids[] = {x, parse_factor(p)};
+    return parse_func(p, FUNC_MOD, kids, 2);
 }
 
 /* ---- the whole ---- */
@@ -323,21 +478,79 @@ static const struct math_node *parse_time(struct math_work *w, const char *s, si
     return x;
 }
 
+/* A list with the declarations that a clause behind it makes. */
+static const struct math_node *declare(
+    struct math_work *w, const struct math_node *list, const struct phrase_clause *clause)
+{
+    const struct math_node *items[MATH_ITEMS_MAX];
+    size_t n = 0;
+    if (list->n + clause->n > MATH_ITEMS_MAX)
+        return NULL;
+    for (; n < list->n; n++)
+        items[n] = list->kids[n];
+    for (size_t i = 0; i < clause->n; i++) {
+        struct math_node *d = math_leaf(w, MATH_DECL, clause->names[i], strlen(clause->names[i]));
+        if (d == NULL)
+            return NULL;
+        d->op = clause->domain;
+        items[n++] = d;
+    }
+    struct math_node *x = math_node(w, MATH_LIST, items, n);
+    if (x != NULL)
+        x->op = list->op;
+    return x;
+}
+
+/* A row of boxes, "\boxed{1} and \boxed{2}": what they hold, as one list; what stands between them
+ * was looked at when they were found. NULL when the text is no such row. */
+static const struct math_node *parse_boxes(struct math_work *w, struct span text)
+{
+    static const char mark[] = "\\boxed{";
+    const struct math_node *items[MATH_ITEMS_MAX];
+    size_t n = 0, begin, len;
+    while (n < MATH_ITEMS_MAX && boxed_last(text.at, text.n, &begin, &len) &&
+           begin >= sizeof(mark) - 1) {
+        const char *why;
+        const struct math_node *x = math_parse(w, text.at + begin, len, &why);
+        if (x == NULL)
+            return NULL;
+        items[n++] = x;
+        text.n = begin - (sizeof(mark) - 1);
+    }
+    if (n < 2 || text.n != 0)
+        return NULL;
+    for (size_t i = 0; i < n / 2; i++) {
+        const struct math_node *t = items[i];
+        items[i] = items[n - 1 - i];
+        items[n - 1 - i] = t;
+    }
+    return math_node(w, MATH_LIST, items, n);
+}
+
 const struct math_node *math_parse(
     struct math_work *w, const char *text, size_t n, const char **ret_why)
 {
     struct math_tokens tokens;
     const struct math_node *x = parse_time(w, text, n);
+    if (x == NULL)
+        x = phrase_parse(w, (struct span){text, n});
+    if (x == NULL && n > 16 && memcmp(text, "\\boxed{", 7) == 0)
+        x = parse_boxes(w, (struct span){text, n});
     if (x != NULL)
         return x;
     *ret_why = NULL;
-    if (math_lex(w, text, n, &tokens, ret_why)) {
+    struct phrase_clause clause;
+    struct span head = phrase_take_clause((struct span){text, n}, &clause);
+    if (math_lex(w, head.at, head.n, &tokens, ret_why)) {
         struct parser p = {.w = w, .t = tokens.at};
-        x = parse_list(&p, false);
+        x = parse_list(&p, clause.n > 0);
         if (x != NULL && p.t->kind != TOK_END)
             x = parse_fail(&p, "something left over");
         *ret_why = p.why;
     }
+    x = x != NULL && clause.n > 0 ? declare(w, x, &clause) : x;
+    if (x != NULL && x->kind == MATH_DECL) /* "x in R" alone is its set */
+        x = x->op == 'R' ? math_node(w, MATH_REALS, NULL, 0) : x;
     if (x == NULL && *ret_why == NULL)
         *ret_why = w->why != NULL ? w->why : "not read";
     return x;

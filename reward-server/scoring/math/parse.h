@@ -18,6 +18,8 @@ struct parser {
     unsigned depth;             /* recursion */
     unsigned bars;              /* open absolute values: a bar may close one */
     unsigned brackets;          /* open brackets: no unit within */
+    unsigned names_i;           /* open sums over i */
+    unsigned integrals;         /* open integrals: a d before a name closes one */
     const char *why;
 };
 
@@ -30,5 +32,21 @@ const struct math_node *parse_atom(struct parser *p);
 const struct math_node *parse_function(struct parser *p);
 const struct math_node *parse_product(struct parser *p, bool argument);
 bool parse_starts_atom(const struct parser *p);
+/* {...}, or one token, of a number without braces one digit: *rest is what is left of that. */
+const struct math_node *parse_argument(struct parser *p, const char **rest);
+const struct math_node *parse_func(
+    struct parser *p, enum math_func f, const struct math_node *const *kids, size_t n);
+
+/* parse_bracket.c: each at its opening token */
+const struct math_node *parse_bracket(struct parser *p);
+const struct math_node *parse_braces(struct parser *p);
+const struct math_node *parse_angle(struct parser *p);
+const struct math_node *parse_enclosed(struct parser *p, enum math_tok close); /* one value */
+
+/* parse_big.c */
+bool parse_at_differential(const struct parser *p);
+const struct math_node *parse_big(struct parser *p);
+const struct math_node *parse_environment(struct parser *p);
+const struct math_node *parse_determinant(struct parser *p);
 
 #endif

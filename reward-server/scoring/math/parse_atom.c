@@ -7,10 +7,12 @@
 bool parse_starts_atom(const struct parser *p)
 {
     switch (p->t->kind) {
-    case TOK_NUM:
     case TOK_SYM:
+        return !parse_at_differential(p);
+    case TOK_NUM:
     case TOK_FUNC:
     case TOK_LPAR:
+        return p->t[1].kind != TOK_MOD; /* "3 (mod 7)" */
     case TOK_LBRACE:
     case TOK_BAR_OPEN:
     case TOK_LFLOOR:
@@ -20,6 +22,10 @@ bool parse_starts_atom(const struct parser *p)
     case TOK_BINOM:
     case TOK_INF:
     case TOK_PI:
+    case TOK_BEGIN:
+    case TOK_BIG:
+    case TOK_MARK:
+    case TOK_DET:
         return true;
     case TOK_BAR:
         return p->bars == 0;
@@ -124,14 +130,48 @@ static const struct math_node *parse_call(struct parser *p, const char *name)
     return x;
 }
 
+/* f', y'', A^{\prime}: how many. */
+static unsigned take_primes(struct parser *p)
+{
+    unsigned n = 0;
+    for (;;) {
+        const struct math_token *t = p->t;
+        bool raised = t->kind == TOK_CARET, brace = raised && t[1].kind == TOK_LBRACE;
+        if (t[raised + brace].kind != TOK_PRIME)
+            return n;
+        for (t += raised + brace; t->kind == TOK_PRIME; t++)
+            n++;
+        if (brace && t->kind != TOK_RBRACE)
+            return n;
+        p->t = t + brace;
+    }
+}
+
+static const struct math_node *parse_primed(
+    struct parser *p, const struct math_token *name, unsigned primes)
+{
+    CLEANUP_BUF struct buf text = {0};
+    buf_puts(&text, name->text);
+    while (primes-- > 0)
+        buf_puts(&text, "'");
+    const struct math_node *x = leaf(p, MATH_SYM, (const char *)text.data);
+    if (x == NULL || p->t->kind != TOK_LPAR || name->text[1] != '\0')
+        return x;
+    return parse_call(p, x->text);
+}
+
 static const struct math_node *parse_name(struct parser *p)
 {
     const struct math_token *t = p->t++;
+    unsigned primes = take_primes(p);
+    if (primes > 0)
+        return parse_primed(p, t, primes);
     if (names_function(t))
         return parse_call(p, t->text);
     if (t->kind == TOK_SYM && strcmp(t->text, "e") == 0 && p->t->kind != TOK_UNDER)
         return leaf(p, MATH_E, "");
-    if (t->kind == TOK_SYM && strcmp(t->text, "i") == 0 && p->t->kind != TOK_UNDER)
+    if (t->kind == TOK_SYM && strcmp(t->text, "i") == 0 && p->t->kind != TOK_UNDER &&
+        p->names_i == 0)
         return leaf(p, MATH_I, "");
     if (!parse_take(p, TOK_UNDER))
         return leaf(p, MATH_SYM, t->text);
@@ -142,65 +182,9 @@ static const struct math_node *parse_name(struct parser *p)
     return leaf(p, MATH_SYM, (const char *)name.data);
 }
 
-/* ---- brackets ---- */
+/* ---- commands with arguments ---- */
 
-static const struct math_node *close_bracket(
-    struct parser *p, const struct math_node *list, bool open_square, bool close_square)
-{
-    if (list->n == 1 && !open_square && !close_square)
-        return list->kids[0]; /* brackets around a value */
-    if (list->n == 1)
-        return open_square == close_square ? list->kids[0]
-                                           : parse_fail(p, "an interval with one end");
-    if (list->n == 2 && (open_square || close_square)) {
-        struct math_node *x = math_node(p->w, MATH_INTERVAL, list->kids, 2);
-        if (x != NULL)
-            x->op = (open_square ? 1 : 0) | (close_square ? 2 : 0);
-        return x;
-    }
-    return math_node(p->w, MATH_TUPLE, list->kids, list->n);
-}
-
-/* ( ) and [ ] in any mix; ]a, b[ has its ends turned. */
-static const struct math_node *parse_bracket(struct parser *p)
-{
-    bool turned = p->t->kind == TOK_RBRACK, square = p->t->kind == TOK_LBRACK;
-    p->t++;
-    p->brackets++;
-    unsigned bars = p->bars;
-    p->bars = 0;
-    const struct math_node *list = parse_list(p, true);
-    p->bars = bars;
-    p->brackets--;
-    if (list == NULL)
-        return NULL;
-    bool round = p->t->kind == TOK_RPAR;
-    if (turned && p->t->kind == TOK_LBRACK && list->n == 2) {
-        p->t++;
-        struct math_node *x = math_node(p->w, MATH_INTERVAL, list->kids, 2);
-        return x;
-    }
-    if (!round && p->t->kind != TOK_RBRACK)
-        return parse_fail(p, "a bracket that is not closed");
-    p->t++;
-    return close_bracket(p, list, square, !round);
-}
-
-static const struct math_node *parse_enclosed(struct parser *p, enum math_tok close)
-{
-    p->t++;
-    p->brackets++;
-    unsigned bars = p->bars;
-    p->bars = close == TOK_BAR ? 1 : 0;
-    const struct math_node *x = parse_sum(p);
-    p->bars = bars;
-    p->brackets--;
-    if (x != NULL && !parse_take(p, close))
-        return parse_fail(p, "a bracket that is not closed");
-    return x;
-}
-
-static const struct math_node *func(
+const struct math_node *parse_func(
     struct parser *p, enum math_func f, const struct math_node *const *kids, size_t n)
 {
     struct math_node *x = math_node(p->w, MATH_FUNC, kids, n);
@@ -211,54 +195,11 @@ static const struct math_node *func(
 
 static const struct math_node *func1(struct parser *p, enum math_func f, const struct math_node *a)
 {
-    return func(p, f, &a, 1);
+    return parse_func(p, f, &a, 1);
 }
-
-/* {a, b} in plain text is a set; in LaTeX braces only group. \{x | condition\} is the condition. */
-static const struct math_node *parse_braces(struct parser *p)
-{
-    enum math_tok close = p->t->kind == TOK_LSET ? TOK_RSET : TOK_RBRACE;
-    p->t++;
-    if (close == TOK_RSET && parse_take(p, close))
-        return math_node(p->w, MATH_SET, NULL, 0);
-    p->brackets++;
-    unsigned bars = p->bars;
-    p->bars = close == TOK_RSET ? 1 : 0;
-    const struct math_node *list = parse_list(p, true);
-    bool builder = list != NULL && close == TOK_RSET && list->n == 1 &&
-                   (p->t->kind == TOK_BAR || p->t->kind == TOK_COLON);
-    if (builder) {
-        p->t++;
-        list = parse_list(p, false);
-    }
-    p->bars = bars;
-    p->brackets--;
-    if (list == NULL)
-        return NULL;
-    if (!parse_take(p, close))
-        return parse_fail(p, "a brace that is not closed");
-    if (builder)
-        return list;
-    if (close == TOK_RBRACE && list->n == 1)
-        return list->kids[0];
-    return math_node(p->w, MATH_SET, list->kids, list->n);
-}
-
-static const struct math_node *parse_angle(struct parser *p)
-{
-    p->t++;
-    p->brackets++;
-    const struct math_node *list = parse_list(p, true);
-    p->brackets--;
-    if (list == NULL || !parse_take(p, TOK_RANGLE))
-        return parse_fail(p, "a bracket that is not closed");
-    return math_node(p->w, MATH_TUPLE, list->kids, list->n);
-}
-
-/* ---- commands with arguments ---- */
 
 /* {...}, or one token; of a number without braces one digit, as TeX reads it. */
-static const struct math_node *parse_argument(struct parser *p, const char **rest)
+const struct math_node *parse_argument(struct parser *p, const char **rest)
 {
     if (*rest != NULL && **rest != '\0') {
         const char digit[] = {**rest, '\0'};
@@ -303,7 +244,7 @@ static const struct math_node *parse_fraction(struct parser *p)
     if (kids[1] == NULL)
         return parse_fail(p, "a fraction without two parts");
     if (kind == TOK_BINOM)
-        return with_rest(p, func(p, FUNC_BINOM, kids, 2), rest);
+        return with_rest(p, parse_func(p, FUNC_BINOM, kids, 2), rest);
     return with_rest(
         p, math_node2(p->w, MATH_MUL, kids[0], math_node1(p->w, MATH_INV, kids[1])), rest);
 }
@@ -333,6 +274,21 @@ static const struct math_node *function_argument(struct parser *p)
     return parse_product(p, true);
 }
 
+/* gcd(a, b, c), \max\{a, b\}. */
+static const struct math_node *parse_many(struct parser *p, enum math_func f)
+{
+    enum math_tok close = p->t->kind == TOK_LPAR ? TOK_RPAR : TOK_RSET;
+    if (p->t->kind != TOK_LPAR && p->t->kind != TOK_LSET)
+        return parse_fail(p, "a function without an argument");
+    p->t++;
+    p->brackets++;
+    const struct math_node *list = parse_list(p, true);
+    p->brackets--;
+    if (list == NULL || !parse_take(p, close))
+        return parse_fail(p, "a bracket that is not closed");
+    return parse_func(p, f, list->kids, list->n);
+}
+
 /* \sin^2 x, \sin^{-1} x, \log_b x, \sin(x). */
 const struct math_node *parse_function(struct parser *p)
 {
@@ -343,6 +299,8 @@ const struct math_node *parse_function(struct parser *p)
     const char *rest = NULL;
     struct math_small exponent;
     p->t++;
+    if (f >= FUNC_MOD)
+        return parse_many(p, f);
     if (f == FUNC_LOG && parse_take(p, TOK_UNDER) && (base = parse_argument(p, &rest)) == NULL)
         return NULL;
     if (parse_take(p, TOK_CARET) && (power = parse_argument(p, &rest)) == NULL)
@@ -362,49 +320,8 @@ const struct math_node *parse_function(struct parser *p)
     }
     kids[0] = base != NULL ? base : math_number(p->w, 10);
     kids[1] = x;
-    const struct math_node *y = f == FUNC_LOG ? func(p, f, kids, 2) : func1(p, f, x);
+    const struct math_node *y = f == FUNC_LOG ? parse_func(p, f, kids, 2) : func1(p, f, x);
     return power != NULL ? math_node2(p->w, MATH_POW, y, power) : y;
-}
-
-/* ---- matrices ---- */
-
-static const struct math_node *parse_matrix(struct parser *p)
-{
-    const char *name = p->t->text;
-    const struct math_node *cells[MATH_ITEMS_MAX];
-    size_t n = 0, columns = 0, in_row = 0;
-    if (strstr(name, "matrix") == NULL && strcmp(name, "array") != 0)
-        return parse_fail(p, "an environment that is not known");
-    if (strcmp(name, "vmatrix") == 0)
-        return parse_fail(p, "a determinant");
-    p->t++;
-    p->brackets++;
-    while (p->t->kind != TOK_END_ENV) {
-        if (n == MATH_ITEMS_MAX)
-            return parse_fail(p, "a matrix of more than 64 cells");
-        cells[n] = parse_sum(p);
-        if (cells[n] == NULL)
-            return NULL;
-        n++;
-        in_row++;
-        if (parse_take(p, TOK_AMP))
-            continue;
-        if (p->t->kind != TOK_ROW && p->t->kind != TOK_END_ENV)
-            return parse_fail(p, "a matrix that is not closed");
-        if (columns != 0 && in_row != columns)
-            return parse_fail(p, "rows of different lengths");
-        columns = in_row;
-        in_row = 0;
-        (void)parse_take(p, TOK_ROW);
-    }
-    p->t++;
-    p->brackets--;
-    if (n == 0 || in_row != 0)
-        return parse_fail(p, "a matrix that is not closed");
-    struct math_node *x = math_node(p->w, MATH_MATRIX, cells, n);
-    if (x != NULL)
-        x->op = (int)columns;
-    return x;
 }
 
 /* ---- atoms ---- */
@@ -437,6 +354,18 @@ static const struct math_node *parse_words(struct parser *p)
     if (p->t->kind == TOK_WORD || p->t->kind == TOK_TEXT || parse_starts_atom(p))
         return parse_fail(p, "words"); /* a sentence, not a product */
     return x;
+}
+
+/* \bar{z}: an unknown function of what stands below the mark. */
+static const struct math_node *parse_marked(struct parser *p)
+{
+    const char *name = p->t->text, *rest = NULL;
+    p->t++;
+    const struct math_node *x = parse_argument(p, &rest);
+    struct math_node *y = x != NULL ? math_node1(p->w, MATH_CALL, x) : NULL;
+    if (y != NULL)
+        y->text = name;
+    return with_rest(p, y, rest);
 }
 
 static const struct math_node *parse_plain_atom(struct parser *p)
@@ -476,7 +405,13 @@ static const struct math_node *parse_plain_atom(struct parser *p)
     case TOK_SQRT:
         return parse_root(p);
     case TOK_BEGIN:
-        return parse_matrix(p);
+        return parse_environment(p);
+    case TOK_BIG:
+        return parse_big(p);
+    case TOK_DET:
+        return parse_determinant(p);
+    case TOK_MARK:
+        return parse_marked(p);
     case TOK_INF:
         return constant(p, MATH_INF);
     case TOK_PI:

@@ -58,7 +58,7 @@ const char *plain_text(struct arena *a, struct span s)
             out[n++] = ' ';
         i += skip > 0 ? skip : 1;
     }
-    while (n > 0 && out[n - 1] == '.')
+    if (n > 0 && out[n - 1] == '.' && !(n > 2 && out[n - 2] == '.')) /* but not "..." */
         n--;
     out[n] = '\0';
     while (n > 2 && is_enclosed(out, n)) {
@@ -86,22 +86,70 @@ bool plain_is_words(struct span s)
     return longest > (wrapped ? 1 : 3); /* "xy" is a product unless it stands in \text */
 }
 
-char plain_choice(const char *plain)
+static const char *skip_choice_lead(const char *plain)
 {
     static const char *const leads[] = {"option", "Option", "choice", "Choice", "answer", "Answer"};
     for (size_t i = 0; i < ARRAY_LEN(leads); i++) {
         if (strncmp(plain, leads[i], strlen(leads[i])) == 0)
             plain += strlen(leads[i]);
     }
-    while (*plain == '{' || *plain == '*')
-        plain++;
-    bool open = *plain == '(';
-    plain += open;
-    while (*plain == '{')
-        plain++;
-    char letter = *plain;
+    return plain + strspn(plain, "{*");
+}
+
+/* The letter with its marks at the beginning, and what follows; 0 for none. */
+static char leading_choice(const char *plain, const char **ret_rest)
+{
+    plain = skip_choice_lead(plain);
+    const char *at = plain + (*plain == '(');
+    at += strspn(at, "{");
+    char letter = *at;
     if (letter < 'A' || letter > 'J')
         return 0;
-    plain++;
-    return plain[strspn(plain, ")}.:*")] == '\0' ? letter : 0;
+    at++;
+    size_t marks = strspn(at, ")}.:*");
+    *ret_rest = at + marks;
+    return marks > 0 || *at == '\0' ? letter : 0;
+}
+
+char plain_choice(const char *plain)
+{
+    const char *rest;
+    char letter = leading_choice(plain, &rest);
+    return letter != 0 && *rest == '\0' ? letter : 0;
+}
+
+/* Another letter in brackets, or a word that takes the choice back. */
+static bool is_doubtful(const char *rest)
+{
+    static const char *const words[] = {"not", "n't", "wrong", "incorrect", "false", "or"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcasestr(rest, words[i]) != NULL)
+            return true;
+    }
+    for (const char *c = rest; *c != '\0'; c++) {
+        if (c[0] >= 'A' && c[0] <= 'J' && (c[1] == ')' || (c > rest && c[-1] == '(')))
+            return true;
+    }
+    return false;
+}
+
+/* Whether something stands between the letter's closing mark and the text after it. */
+static bool is_set_off(struct span raw, char letter)
+{
+    for (size_t i = 0; i + 2 < raw.n; i++) {
+        if (raw.at[i] != letter || strchr(").:", raw.at[i + 1]) == NULL)
+            continue;
+        for (i += 2; i < raw.n && raw.at[i] == '}'; i++)
+            continue;
+        return i < raw.n && strchr(" \\$:~\n", raw.at[i]) != NULL;
+    }
+    return false;
+}
+
+char plain_choice_text(struct span raw, const char *plain)
+{
+    const char *rest = "";
+    char letter = leading_choice(plain, &rest);
+    return letter != 0 && *rest != '\0' && is_set_off(raw, letter) && !is_doubtful(rest) ? letter
+                                                                                         : 0;
 }

@@ -234,9 +234,76 @@ static bool set_name(struct pieces *s, const struct math_node *x)
     return true;
 }
 
+/* |x + c|: x, with -c in *ret_centre. */
+static const struct math_node *distance(
+    struct math_work *w, const struct math_node *x, const struct math_node **ret_centre)
+{
+    if (x->kind != MATH_FUNC || x->op != FUNC_ABS)
+        return NULL;
+    const struct math_node *u = x->kids[0];
+    if (u->kind == MATH_SYM) {
+        *ret_centre = math_number(w, 0);
+        return u;
+    }
+    if (u->kind != MATH_ADD || u->n != 2 || u->kids[0]->kind != MATH_SYM ||
+        !is_number(w, u->kids[1]))
+        return NULL;
+    *ret_centre = math_node1(w, MATH_NEG, u->kids[1]);
+    return u->kids[0];
+}
+
+/* The points nearer to (or farther from) a centre than a radius, which is positive. */
+static bool add_distance(struct math_work *w, struct pieces *s, const struct math_node *centre,
+    char op, const struct math_node *radius)
+{
+    int order;
+    const struct math_node *zero = math_number(w, 0);
+    const struct math_node *low = math_node2(w, MATH_ADD, centre, math_node1(w, MATH_NEG, radius));
+    const struct math_node *high = math_node2(w, MATH_ADD, centre, radius);
+    if (low == NULL || high == NULL || zero == NULL || !ball_order(w, zero, radius, &order) ||
+        order >= 0)
+        return false;
+    if (op == '<' || op == 'l')
+        return add_interval(w, s, low, high, op == 'l' ? 3 : 0);
+    char below = op == '>' ? '<' : 'l';
+    return (op == '>' || op == 'g') && add_half(w, s, below, low) && add_half(w, s, op, high);
+}
+
+/* |x - c| < r, r > |x - c|, a < |x| < b. */
+static bool add_distances(struct math_work *w, struct pieces *s, const struct math_node *x)
+{
+    const struct math_node *const *k = x->kids, *centre = NULL, *name = NULL;
+    size_t at = x->n == 2 && k[0]->kind == MATH_FUNC ? 0 : 1;
+    name = x->n <= 3 ? distance(w, k[at], &centre) : NULL;
+    if (name == NULL || centre == NULL || !set_name(s, name))
+        return false;
+    if (x->n == 2)
+        return is_number(w, k[1 - at]) &&
+               add_distance(w, s, centre, at == 0 ? x->text[0] : turned(x->text[0]), k[1 - at]);
+    bool rising = strchr("<l", x->text[0]) != NULL && strchr("<l", x->text[1]) != NULL;
+    const struct math_node *zero = math_number(w, 0);
+    int order;
+    if (!rising || !is_number(w, k[0]) || !is_number(w, k[2]) || zero == NULL ||
+        !ball_order(w, zero, k[0], &order) || order >= 0)
+        return false;
+    int a = x->text[0] == 'l', b = x->text[1] == 'l';
+    const struct math_node *ends[4];
+    for (size_t i = 0; i < 4; i++) {
+        const struct math_node *r = k[i % 2 == 0 ? 2 : 0];
+        r = i < 2 ? math_node1(w, MATH_NEG, r) : r;
+        ends[i] = math_node2(w, MATH_ADD, centre, r);
+        if (ends[i] == NULL)
+            return false;
+    }
+    return add_interval(w, s, ends[0], ends[1], b | a << 1) &&
+           add_interval(w, s, ends[3], ends[2], a | b << 1);
+}
+
 static bool add_relation(struct math_work *w, struct pieces *s, const struct math_node *x)
 {
     const struct math_node *const *k = x->kids;
+    if (add_distances(w, s, x))
+        return true;
     if (x->n == 2 && is_number(w, k[1]) && set_name(s, k[0]))
         return add_half(w, s, x->text[0], k[1]);
     if (x->n == 2 && is_number(w, k[0]) && set_name(s, k[1]))

@@ -157,14 +157,99 @@ static bool small_fold(struct math_work *w, const struct math_node *x, struct ma
     return true;
 }
 
+const struct math_bound *math_bound_of(const struct math_work *w, const struct math_node *x)
+{
+    const struct math_bound *b = x->kind == MATH_SYM ? w->bound : NULL;
+    while (b != NULL && strcmp(b->name, x->text) != 0)
+        b = b->outer;
+    return b;
+}
+
+const struct math_bound *math_bound_letter(const struct math_work *w, char letter)
+{
+    const struct math_bound *b = w->bound;
+    while (b != NULL && (b->name[0] != letter || b->name[1] != '\0'))
+        b = b->outer;
+    return b;
+}
+
+bool math_bound_index(const struct math_work *w, const struct math_node *x)
+{
+    const char *index = w->bound != NULL && x->kind == MATH_SYM ? strchr(x->text, '_') : NULL;
+    for (const char *c = index; c != NULL && *c != '\0'; c++) {
+        if (math_bound_letter(w, *c) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a comes before b: the order of FUNC_MIN. */
+static bool is_less(struct math_small a, struct math_small b)
+{
+    return (__int128)a.num * b.den < (__int128)b.num * a.den;
+}
+
+/* a - b floor(a / b), for b > 0. */
+static bool small_modulo(struct math_small a, struct math_small b, struct math_small *ret)
+{
+    if (b.num <= 0 || b.den != 1 || a.den != 1)
+        return false;
+    int64_t r = a.num % b.num;
+    *ret = (struct math_small){r < 0 ? r + b.num : r, 1};
+    return true;
+}
+
+static bool small_pair(
+    enum math_func f, struct math_small a, struct math_small b, struct math_small *ret)
+{
+    switch (f) {
+    case FUNC_MOD:
+        return small_modulo(a, b, ret);
+    case FUNC_MAX:
+        *ret = is_less(a, b) ? b : a;
+        return true;
+    case FUNC_MIN:
+        *ret = is_less(a, b) ? a : b;
+        return true;
+    case FUNC_GCD:
+    case FUNC_LCM: {
+        int64_t g = a.den == 1 && b.den == 1 ? gcd(a.num, b.num) : 0;
+        __int128 multiple = g != 0 ? (__int128)(a.num / g) * b.num : 0;
+        return g != 0 && set_small(f == FUNC_GCD ? g : multiple < 0 ? -multiple : multiple, 1, ret);
+    }
+    default:
+        return false;
+    }
+}
+
+/* A function of rational numbers that is rational. */
+static bool small_func(struct math_work *w, const struct math_node *x, struct math_small *ret)
+{
+    struct math_small v, k;
+    if (x->op < FUNC_MOD || x->n == 0 || !math_small(w, x->kids[0], &v))
+        return false;
+    for (size_t i = 1; i < x->n; i++) {
+        if (!math_small(w, x->kids[i], &k) || !small_pair((enum math_func)x->op, v, k, &v))
+            return false;
+    }
+    *ret = v;
+    return true;
+}
+
 bool math_small(struct math_work *w, const struct math_node *x, struct math_small *ret)
 {
+    const struct math_bound *bound;
     struct math_small a, b;
     if (!math_step(w, 1))
         return false;
     switch (x->kind) {
     case MATH_NUM:
         return small_number(x, ret);
+    case MATH_SYM:
+        bound = math_bound_of(w, x);
+        return bound != NULL && bound->is_whole && set_small(bound->value, 1, ret);
+    case MATH_FUNC:
+        return small_func(w, x, ret);
     case MATH_NEG:
         return math_small(w, x->kids[0], &a) && set_small(-a.num, a.den, ret);
     case MATH_INV:
@@ -181,6 +266,29 @@ bool math_small(struct math_work *w, const struct math_node *x, struct math_smal
 }
 
 /* ---- what a tree holds ---- */
+
+const struct math_node *math_substitute(
+    struct math_work *w, const struct math_node *x, const char *name, const struct math_node *value)
+{
+    if (!math_step(w, 1))
+        return NULL;
+    if (x->kind == MATH_SYM && strcmp(x->text, name) == 0)
+        return value;
+    if (x->n == 0 || (x->kind == MATH_BIG && strcmp(x->text, name) == 0))
+        return x;
+    const struct math_node **kids = arena_alloc(w->arena, x->n * sizeof(*kids));
+    if (kids == NULL)
+        return NULL;
+    for (size_t i = 0; i < x->n; i++)
+        kids[i] = math_substitute(w, x->kids[i], name, value);
+    struct math_node *y = math_node(w, x->kind, kids, x->n);
+    if (y == NULL)
+        return NULL;
+    y->op = x->op;
+    y->text = x->text;
+    y->places = x->places;
+    return y;
+}
 
 bool math_has(struct math_work *w, const struct math_node *x, enum math_kind kind)
 {
@@ -203,7 +311,11 @@ bool math_is_value(struct math_work *w, const struct math_node *x)
     if (!math_step(w, 1) || x->kind >= MATH_REL || x->kind == MATH_PM || x->kind == MATH_INF)
         return false;
     for (size_t i = 0; i < x->n; i++) {
-        if (!math_is_value(w, x->kids[i]))
+        const struct math_node *k = x->kids[i];
+        bool end = x->kind == MATH_BIG && i > 0; /* of a sum: may be infinite */
+        if (end && k->kind == MATH_NEG)
+            k = k->kids[0];
+        if (!(end && k->kind == MATH_INF) && !math_is_value(w, k))
             return false;
     }
     return true;

@@ -23,7 +23,8 @@ enum {
     MATH_NODES_MAX = 8192,
     MATH_DEPTH_MAX = 96,
     MATH_STEPS_MAX = 200000,
-    MATH_ITEMS_MAX = 64, /* members of a list, set, tuple, union or row */
+    MATH_TERMS_MAX = 1024, /* of a sum or product that is computed */
+    MATH_ITEMS_MAX = 64,   /* members of a list, set, tuple, union or row */
 };
 
 enum math_kind {
@@ -42,8 +43,10 @@ enum math_kind {
     MATH_FUNC,     /* op: enum math_func; 1 or 2 kids */
     MATH_CALL,     /* text: name of an unknown function; its arguments */
     MATH_PM,       /* 1 kid; op 1 or -1: the sign it takes in the upper reading */
+    MATH_BIG,      /* op 'S', 'P', 'I', 'L': sum, product, integral, limit; text: the bound name;
+                      body[, low[, high]] */
     MATH_UNIT,     /* 1 kid; text: canonical unit (unit.h) */
-    MATH_REL,      /* operands; text: one character of "=<>lgn~" between each two */
+    MATH_REL,      /* operands; text: one character of "=<>lgn~#" between each two */
     MATH_LIST,     /* members in any order; op 1: joined by "and", 2: by "or" */
     MATH_SET,      /* {...} */
     MATH_TUPLE,    /* (a, b, ...) or <a, b> */
@@ -55,6 +58,9 @@ enum math_kind {
     MATH_RATIO,    /* a : b [: c] */
     MATH_TIME,     /* places: minutes of the day; op: 0 unmarked, 1 a.m., 2 p.m. */
     MATH_TEXT,     /* words */
+    MATH_DECL,  /* text: a name; op: the set of numbers that it runs through, 'Z', 'N', 'R' ... */
+    MATH_CONG,  /* a value or an equation, modulus */
+    MATH_CASES, /* value, condition, value, condition ... */
 };
 
 enum math_func {
@@ -78,6 +84,21 @@ enum math_func {
     FUNC_CEIL,
     FUNC_FACT,
     FUNC_BINOM,
+    FUNC_ACOT,
+    FUNC_ASEC,
+    FUNC_ACSC,
+    FUNC_COTH,
+    FUNC_SECH,
+    FUNC_CSCH,
+    FUNC_ASINH,
+    FUNC_ACOSH,
+    FUNC_ATANH,
+    FUNC_CIS, /* cos + i sin */
+    FUNC_MOD, /* of rational numbers only, as all that follow */
+    FUNC_GCD,
+    FUNC_LCM,
+    FUNC_MAX,
+    FUNC_MIN,
 };
 
 struct math_node {
@@ -90,8 +111,17 @@ struct math_node {
     long places;
 };
 
+/* A bound name while its body is looked at: a whole number, or some value of its own. */
+struct math_bound {
+    const char *name;
+    bool is_whole;
+    int64_t value; /* else the depth */
+    const struct math_bound *outer;
+};
+
 struct math_work {
-    struct arena *arena; /* borrowed */
+    struct arena *arena;            /* borrowed */
+    const struct math_bound *bound; /* innermost first */
     size_t steps_left, nodes_left;
     const char *why; /* a constant: the bound that was met, else NULL */
 };
@@ -114,6 +144,15 @@ struct math_small {
     int64_t num, den; /* den > 0, lowest terms */
 };
 bool math_small(struct math_work *w, const struct math_node *x, struct math_small *ret);
+/* The bound name that x is, or NULL. */
+const struct math_bound *math_bound_of(const struct math_work *w, const struct math_node *x);
+/* The bound name of this one letter, or NULL; whether such a one stands in the index of x (a_k). */
+const struct math_bound *math_bound_letter(const struct math_work *w, char letter);
+bool math_bound_index(const struct math_work *w, const struct math_node *x);
+
+/* x with all that is called name (a free name) replaced. */
+const struct math_node *math_substitute(struct math_work *w, const struct math_node *x,
+    const char *name, const struct math_node *value);
 
 /* Whether a node of this kind (an unknown: MATH_SYM or MATH_CALL) is in the tree. */
 bool math_has(struct math_work *w, const struct math_node *x, enum math_kind kind);

@@ -107,6 +107,20 @@ bool lex_unit_word(const char *word, size_t n)
     return unit_known(word, n) || (n == 3 && strncmp(word, "per", 3) == 0);
 }
 
+/* Words that change what stands before them: "5 or more" is no quantity. */
+static bool is_denial(const char *word)
+{
+    static const char *const denials[] = {"not", "no", "never", "isn't", "isn", "n't", "is", "are",
+        "was", "or", "and", "but", "than", "if", "unless", "except", "wrong", "incorrect", "false",
+        "without", "more", "les", "less", "least", "most", "at", "fewer", "when", "where", "for",
+        "plu", "plus", "minu", "minus", "mod", "modulo"};
+    for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+        if (strcmp(denials[i], word) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool unit_canonical(const char *words, char ret[MATH_UNIT_BYTES_MAX])
 {
     char out[MATH_UNIT_BYTES_MAX + 32] = "", word[MATH_UNIT_BYTES_MAX];
@@ -118,6 +132,8 @@ bool unit_canonical(const char *words, char ret[MATH_UNIT_BYTES_MAX])
         const char *hat = memchr(c, '^', n);
         size_t letters = hat != NULL ? (size_t)(hat - c) : n;
         const struct unit *u = letters > 0 ? find(c, letters, word) : NULL;
+        if (letters > 0 && is_denial(word))
+            return false;
         if (letters > 0 && (strcmp(word, "square") == 0 || strcmp(word, "sq") == 0)) {
             power = "^2";
         } else if (letters > 0 && (strcmp(word, "cubic") == 0 || strcmp(word, "cu") == 0)) {
