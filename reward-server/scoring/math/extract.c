@@ -64,35 +64,6 @@ bool math_extract_boxed(struct span text, struct span *ret)
     return ret->n > 0;
 }
 
-/* Whether nothing but "and", "or" and commas stands between the last two boxes of a row, or an "or"
- * among other words: then the row is the answer, and the last box alone is not. */
-bool math_is_plain_row(struct span row)
-{
-    size_t begin, len, b, k, end;
-    if (!boxed_last(row.at, row.n, &begin, &len) || begin < 7 ||
-        !boxed_last(row.at, end = begin - 7, &b, &k))
-        return false;
-    struct span joint = {row.at + b + k + 1, end - b - k - 1};
-    for (size_t i = 1; i + 2 < joint.n; i++) {
-        if (memcmp(joint.at + i, "or", 2) == 0 && !isalpha((unsigned char)joint.at[i - 1]) &&
-            !isalpha((unsigned char)joint.at[i + 2]))
-            return true;
-    }
-    for (size_t i = 0; i < joint.n;) {
-        static const char *const words[] = {"and", "or", "\\text", "\\quad", "\\qquad", "\\mathrm"};
-        size_t skip = strchr(" ,;$\\{}()[]", joint.at[i]) != NULL;
-        for (size_t w = 0; w < ARRAY_LEN(words); w++) {
-            size_t n = strlen(words[w]);
-            if (joint.n - i >= n && memcmp(joint.at + i, words[w], n) == 0)
-                skip = n;
-        }
-        if (skip == 0)
-            return false;
-        i += skip;
-    }
-    return true;
-}
-
 /* Length of the mark at s (of n bytes) that announces an answer, or 0. */
 static size_t mark_at(const char *s, size_t n)
 {
@@ -285,7 +256,8 @@ static bool final_after(struct span text, struct span box)
     const char *end = box.at + box.n, *text_end = text.at + text.n;
     const char *at = memmem(end, (size_t)(text_end - end), mark, sizeof(mark) - 1);
     struct span found;
-    return at != NULL && marked((struct span){at, (size_t)(text_end - at)}, &found);
+    return at != NULL && marked((struct span){at, (size_t)(text_end - at)}, &found) &&
+           found.n <= WHOLE_BYTES_MAX && math_is_readable(found);
 }
 
 /* Whether a number stands in a sentence of its own after the last formula. */

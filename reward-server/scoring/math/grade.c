@@ -3,13 +3,12 @@
 
 #include "common/text/boxed.h"
 
-/* Of a row of boxes with words between them the last one alone may be the answer. */
+/* Of a row of boxes the last one alone may be the answer: solutions box their cases one by one. */
 static struct math_verdict check_extracted(struct span reference, struct span found)
 {
     struct math_verdict v = math_check_pair(reference, found);
     size_t begin, len;
-    if (v.answer != MATH_EQUAL && !math_is_plain_row(found) &&
-        boxed_last(found.at, found.n, &begin, &len))
+    if (v.answer != MATH_EQUAL && boxed_last(found.at, found.n, &begin, &len))
         v = math_check_pair(reference, span_trim((struct span){found.at + begin, len}));
     return v;
 }
