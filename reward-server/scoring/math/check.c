@@ -101,6 +101,8 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
         v.answer = MATH_UNKNOWN;
         v.why = w.why;
     }
+    if (v.answer == MATH_UNKNOWN && v.why[0] == '\0')
+        v.why = "undecided: neither proven equal nor different";
     v.steps = MATH_STEPS_MAX - w.steps_left;
     arena_free(a);
     return v;

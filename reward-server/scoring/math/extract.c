@@ -206,8 +206,12 @@ static struct span concluded(struct span s)
     static const char *const words[] = {"Therefore,", "Thus,", "Hence,", "So,"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t n = strlen(words[i]);
-        for (const char *at; (at = memmem(s.at, s.n, words[i], n)) != NULL;)
-            s = span_trim((struct span){at + n, s.n - (size_t)(at - s.at) - n});
+        for (const char *at; (at = memmem(s.at, s.n, words[i], n)) != NULL;) {
+            struct span rest = span_trim((struct span){at + n, s.n - (size_t)(at - s.at) - n});
+            if (rest.n == 0)
+                return s;
+            s = rest;
+        }
     }
     return s;
 }
