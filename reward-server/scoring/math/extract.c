@@ -73,9 +73,12 @@ static size_t mark_at(const char *s, size_t n)
         "\xe7\xad\x94\xe6\xa1\x88\xe6\x98\xaf" /* "the answer is", "... :" in Chinese */,
         "\xe7\xad\x94\xe6\xa1\x88\xe4\xb8\xba", "\xe7\xad\x94\xe6\xa1\x88\xef\xbc\x9a",
         "\xe7\xad\x94\xe6\xa1\x88:"};
-    if (strchr("#aAfFsS\xe7", *s) == NULL)
+    const char first = (char)tolower((unsigned char)*s);
+    if (first != '#' && first != 'a' && first != 'f' && first != 's' && first != '\xe7')
         return 0;
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        if (marks[i][0] != first)
+            continue;
         size_t len = strlen(marks[i]), same = 0;
         while (same < len && same < n &&
                tolower((unsigned char)s[same]) == (unsigned char)marks[i][same])

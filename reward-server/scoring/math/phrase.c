@@ -281,10 +281,10 @@ static bool read_clause(struct span s, struct phrase_clause *ret)
     for (size_t i = 0, len; i < s.n; i += len) {
         len = next_word(s, i, word);
         if (word[0] == '\0') {
-            struct span rest = span_trim((struct span){s.at + i, len});
-            size_t marks = strspn(rest.at, " {}$~,.()\n");
-            if (marks < rest.n)
-                return false;
+            for (size_t k = i; k < s.n; k++) {
+                if (strchr(" {}$~,.()\n", s.at[k]) == NULL)
+                    return false;
+            }
             break;
         }
         const struct clause_word *w = find_word(word);
