@@ -74,7 +74,7 @@ static void print_stage(const struct recipe *r, const struct recipe_stage *s, FI
  * room to read a version. */
 static double learner_bytes(const struct recipe *r, double parameters)
 {
-    double copies = 3 + r->learner_shards + 2;
+    double copies = 3 + r->learner_shards + 1;
     for (size_t i = 0; i < r->stage_count; i++) {
         if (r->stages[i].kind == STAGE_GRPO && r->stages[i].loss.kl_coef != 0) {
             copies += 1;

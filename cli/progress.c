@@ -42,6 +42,7 @@ static const struct column grpo_columns[] = {
     {"KL", COLUMN_REAL, 8, 4, 4, "kl_ref", NULL},
     {"clip", COLUMN_SHARE, 7, 2, 4, "clip_low", "clip_high"},
     {"lag", COLUMN_REAL, 4, 0, 5, "staleness", NULL},
+    {"wait", COLUMN_SHARE, 6, 0, 5, "seconds/wait_share", NULL},
     {"tok/s", COLUMN_SPEED, 7, 0, 2, "tokens_sampled", NULL},
     {"ETA", COLUMN_ETA, 8, 0, 1, NULL, NULL},
 };

@@ -263,6 +263,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
         .changes = (const char *const *)l->dir.changes,
         .change_count = l->dir.change_count};
     r = stages_new(&st, &l->stages, e);
+    params_done(&l->model.params); /* the trainer has its own */
     if (r == 0)
         r = run_threads(l, o->parent_fd, e);
     stages_free(l->stages);

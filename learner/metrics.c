@@ -66,6 +66,8 @@ static void add_times(struct metric_list *l, const struct step_times *t)
     metric_add(l, METRIC_SECONDS_WAIT, t->wait);
     metric_add(l, METRIC_SECONDS_TRAIN, t->train);
     metric_add(l, METRIC_SECONDS_PUBLISH, t->publish);
+    double all = t->wait + t->train + (isfinite(t->publish) ? t->publish : 0);
+    metric_add(l, METRIC_WAIT_SHARE, t->wait / all); /* not finite without a wait: left out */
 }
 
 static void add_updates(struct metric_list *l, const struct step_result *r)

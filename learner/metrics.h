@@ -81,11 +81,15 @@
     X(METRIC_IMPORTANCE_CAPPED, "sampling/importance_sampling_ratio/capped", "share",              \
         "tokens above importance-cap", "trained tokens", "all updates, when old is recomputed")    \
     X(METRIC_SECONDS_WAIT, "seconds/wait", "s", "waiting for groups and scores", "-", "the step")  \
+    X(METRIC_WAIT_SHARE, "seconds/wait_share", "share",                                            \
+        "seconds/wait; near 0, workers wait for the learner",                                      \
+        "seconds of wait, train and publish", "the step")                                          \
     X(METRIC_SECONDS_TRAIN, "seconds/train", "s", "forward, backward, update", "-", "the step")    \
     X(METRIC_SECONDS_PUBLISH, "seconds/publish", "s", "weights file and checkpoint", "-",          \
         "the step")                                                                                \
-    X(METRIC_SECONDS_SAMPLE, "seconds/sample", "s", "actors' time, added over actors", "-",        \
-        "the step's groups")                                                                       \
+    X(METRIC_SECONDS_SAMPLE, "seconds/sample", "s",                                                \
+        "from lease to last token, added over groups, several of which an actor samples at once",  \
+        "-", "the step's groups")                                                                  \
     X(METRIC_EVAL_PASS_1, "eval/pass@1", "share", "completions whose primary verdict is pass",     \
         "scored completions", "held-out tasks, sampled")                                           \
     X(METRIC_EVAL_PASS_1_LOW, "eval/pass@1_low", "share", "Wilson 95 %, lower end",                \

@@ -24,7 +24,7 @@ struct stages;
 struct stages_options { /* all borrowed */
     const char *run_dir;
     const struct recipe *recipe;
-    const struct recipe_model *model; /* its parameters are version 0 */
+    const struct recipe_model *model; /* its parameters are version 0; read by stages_new alone */
     struct service *service;
     struct hash numerics_id;
     const char *training_id;

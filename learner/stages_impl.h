@@ -83,7 +83,8 @@ int stages_publish(struct stages *s, uint64_t version, const struct hash *digest
 
 /* ---- stages_summary.c ---- */
 
-/* What the trainer holds when it steps over the stage's largest batches. */
+/* What the trainer holds when it steps over the stage's largest batches, and the copy of the
+ * parameters for reading weights files. */
 struct trainer_memory stages_memory(const struct stages *s);
 void stages_log_summary(const struct stages *s, uint32_t from);
 

@@ -55,14 +55,13 @@ static bool can_end(const struct stages *s)
     return false;
 }
 
-/* The trainer, the copies of the parameters beside it, a step's groups, and what peers send. */
+/* What training holds, a step's groups, and what peers send. */
 static uint64_t learner_bytes(const struct stages *s)
 {
     const struct recipe_stage *st = s->st;
-    uint64_t copies = 2ull * s->o.model->table->floats * sizeof(float);
     uint64_t tokens = (uint64_t)st->groups * st->group_size * st->max_tokens;
     struct trainer_memory m = stages_memory(s);
-    return m.parameters + m.activations + copies + tokens * 2 * sizeof(uint32_t);
+    return m.parameters + m.activations + tokens * 2 * sizeof(uint32_t);
 }
 
 /* Keys and values of the longest prompt with a whole completion, in pages. */

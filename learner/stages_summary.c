@@ -41,6 +41,7 @@ struct trainer_memory stages_memory(const struct stages *s)
         groups[i] = b.group;
     struct trainer_batch batch = {groups, b.count, 1};
     struct trainer_memory m = trainer_memory(s->trainer, &batch);
+    m.parameters += s->o.model->table->floats * sizeof(float);
     free(groups);
     free(b.completions);
     return m;

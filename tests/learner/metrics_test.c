@@ -109,6 +109,7 @@ static void training_metrics(void **state)
     near_(&l, "logp_gap", 0);
     near_(&l, "seconds/train", 2);
     near_(&l, "seconds/publish", NAN);
+    near_(&l, "seconds/wait_share", 1.0 / 3);
     metric_list_done(&l);
     step_groups_done(&sg);
     stored_done(&s);
