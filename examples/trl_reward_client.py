@@ -7,6 +7,8 @@ else what the row calls for) say where and how. None, in TRL's words "not applic
 """
 import json
 import os
+import time
+import urllib.error
 import urllib.request
 
 
@@ -19,8 +21,14 @@ def cohort_reward(prompts, completions, answer=None, task=None, **columns):
     token = os.environ.get("COHORT_TOKEN") or open(os.path.expanduser("~/.config/cohort/http-token")).read().strip()
     request = urllib.request.Request(os.environ.get("COHORT_URL", "http://127.0.0.1:8080") + "/v1/score", json.dumps(body).encode(),
                                      {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=600) as reply:
-        return [item["reward"] for item in json.load(reply)["items"]]
+    for pause_s in (1, 2, 4, 8, 16, None):
+        try:
+            with urllib.request.urlopen(request, timeout=600) as reply:
+                return [item["reward"] for item in json.load(reply)["items"]]
+        except urllib.error.HTTPError as e:
+            if e.code != 503 or pause_s is None:  # 503: too much to do, come again
+                raise RuntimeError(f"cohort: {e} {e.read().decode(errors='replace')}") from None
+            time.sleep(pause_s)
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):
