@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """How many requests a second the reward server's HTTP face answers, beside `cohort grade` on the same rows.
 
-Usage: COHORT_BUILD=build python3 bench/http_load.py [SECONDS]
+Usage: COHORT_BUILD=build bench/http_load.py [SECONDS]
 
 Kept connections from processes of their own, each with one request under way, as trainers do; clients and server share the machine.
 Prints requests and items per second, the median and the 99th percentile of a request, and for each kind of work the time of an item
