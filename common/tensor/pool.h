@@ -17,8 +17,8 @@ void pool_free(struct pool *p);
 unsigned pool_threads(const struct pool *p);
 void pool_run(
     struct pool *p, size_t tasks, void (*fn)(void *arg, size_t task, unsigned thread), void *arg);
-/* For tasks of one pool_run of 2 .. threads tasks, each of which calls it equally often: returns when
- * all have called it; what they wrote before is then seen by all. */
+/* For tasks of one pool_run of 2 .. threads tasks, each of which calls it equally often: returns
+ * when all have called it; what they wrote before is then seen by all. */
 void pool_meet(struct pool *p, unsigned tasks);
 
 #endif
