@@ -25,9 +25,24 @@ PLACES = {name: i for i, name in enumerate(TASKS)}
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
 
+ROUNDS = 6  # of what an overloaded host did not judge: a transient fault
+
+
 def grade_all(directory, **who):
+    """Results in the order of ATTACKS, or None where no box can be made."""
+    got = grade(directory, ATTACKS, who)
+    for _ in range(ROUNDS if got is not None else 0):
+        again = [i for i, g in enumerate(got) if "the host is overloaded" in g["reason"]]
+        if again:
+            print(f"again, the host was overloaded: {[ATTACKS[i].number for i in again]}")
+            for i, g in zip(again, grade(directory, [ATTACKS[i] for i in again], who)):
+                got[i] = g
+    return got
+
+
+def grade(directory, attacks, who):
     data = write_rows(directory, "tasks.jsonl", [{"prompt": "p", **t} for t in TASKS.values()])
-    rows = write_rows(directory, "r.jsonl", [{"id": PLACES[a.task], "response": a.program} for a in ATTACKS])
+    rows = write_rows(directory, "r.jsonl", [{"id": PLACES[a.task], "response": a.program} for a in attacks])
     code, out, err = cohort("grade", "--data", data, "--responses", rows, "--scorer", "code:cpu-ms=250,memory-mib=128", "--workers", "4", **who)
     if code == 1 and ("a box cannot be made" in err or "ermission denied" in err):
         print("skip: " + err.strip())
