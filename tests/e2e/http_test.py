@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import threading
+import time
 
 from e2e import BIN, DEADLINE_S, Daemons, ROOT, check, cohort, equal, main, must, run, sound, wait_for
 
@@ -55,7 +56,11 @@ class Asking:
         return reply.status, reply.headers, answer
 
     def post(self, path, body, status=200, **kw):
+        """Asks again after 503 and 504, as clients do: the machine may be too busy for a program."""
+        end = time.monotonic() + DEADLINE_S
         got, _, answer = self.ask("POST", path, body, **kw)
+        while got in (503, 504) and time.monotonic() < end:
+            got, _, answer = self.ask("POST", path, body, **kw)
         equal(got, status, f"status of {path}: {answer}")
         return answer
 
