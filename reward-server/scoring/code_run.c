@@ -77,6 +77,12 @@ static const char *excerpt(const struct box_result *r, struct arena *a)
     return s.n > 0 ? display_text(a, s.at, s.n, 2 * CODE_EXCERPT) : "";
 }
 
+static const char *signal_name(int number, struct arena *a)
+{
+    const char *name = sigabbrev_np(number);
+    return name != NULL ? reason_text(a, "SIG%s", name) : reason_text(a, "signal %d", number);
+}
+
 void code_judge_end(
     const struct box_result *r, const char *what, struct arena *a, struct score_result *out)
 {
@@ -85,7 +91,7 @@ void code_judge_end(
         const char *text;
     } ends[BOX_END_COUNT] = {
         [BOX_EXITED] = {VERDICT_CRASH, "exit status"},
-        [BOX_SIGNALLED] = {VERDICT_CRASH, "signal"},
+        [BOX_SIGNALLED] = {VERDICT_CRASH, ""},
         [BOX_CPU] = {VERDICT_TIMEOUT, "processor time is up"},
         [BOX_WALL] = {VERDICT_TIMEOUT, "waited until time was up"},
         [BOX_MEMORY] = {VERDICT_MEMORY, "out of memory"},
@@ -100,11 +106,16 @@ void code_judge_end(
     }
     out->verdict = ends[r->end].verdict;
     const char *said = excerpt(r, a);
-    if (r->end == BOX_EXITED || r->end == BOX_SIGNALLED)
-        out->reason = reason_join(a, "%s: %s %d%s%s", what, ends[r->end].text, r->detail,
-            said[0] != '\0' ? ": " : "", said);
+    const char *colon = said[0] != '\0' ? ": " : "";
+    const char *what_ended = ends[r->end].text;
+    if (r->end == BOX_EXITED)
+        out->reason = reason_join(a, "%s: %s %d%s%s", what, what_ended, r->detail, colon, said);
+    else if (r->end == BOX_SIGNALLED)
+        out->reason = reason_join(a, "%s: %s%s%s", what, signal_name(r->detail, a), colon, said);
+    else if (r->end == BOX_VIOLATION && r->refused[0] != '\0')
+        out->reason = reason_join(a, "%s: %s: %s", what, what_ended, r->refused);
     else
-        out->reason = reason_join(a, "%s: %s", what, ends[r->end].text);
+        out->reason = reason_join(a, "%s: %s", what, what_ended);
 }
 
 bool code_exited_well(const struct box_result *r)

@@ -55,7 +55,7 @@ def judge(got, level):
     for a, g in zip(ATTACKS, got):
         allowed = getattr(a, level)
         fine = g["verdict"] in allowed and g["reward"] == (1 if g["verdict"] == "pass" else 0) and a.says in g["reason"]
-        if g["verdict"] == "judge_fault" and "not installed" in g["reason"]:
+        if g["verdict"] == "judge_fault" and ("not installed" in g["reason"] or "overloaded" in g["reason"] and "timeout" in allowed):
             print(f"skip: {a.number} {a.what}: {g['reason']}")
         elif not fine:
             bad.append(f"{a.number} {a.what} ({a.task}): found {g['verdict']} {g['reward']} ({g['reason'][:200]}), expected "
