@@ -9,65 +9,10 @@
 #include <string.h>
 
 #include "common/text/boxed.h"
+#include "common/text/dataset_code.h"
+#include "common/text/dataset_fields.h"
 
-/* ---- fields ---- */
-
-static bool has(const json_t *row, const char *name)
-{
-    return json_object_get(row, name) != NULL;
-}
-
-static const char *type_name(const json_t *v)
-{
-    static const char *const names[] = {
-        "an object", "a list", "text", "an integer", "a number", "true", "false", "null"};
-    return v == NULL ? "nothing" : names[json_typeof(v)];
-}
-
-static int wrong_field(const json_t *v, const char *name, const char *expected, struct err *e)
-{
-    return err_set(e, ERR_DATA, "field '%s': found %s, expected %s", name, type_name(v), expected);
-}
-
-/* Text that must be there and not be empty. */
-static int get_text(const json_t *row, const char *name, const char **ret, struct err *e)
-{
-    const json_t *v = json_object_get(row, name);
-    if (!json_is_string(v))
-        return wrong_field(v, name, "text", e);
-    if (json_string_length(v) == 0)
-        return err_set(e, ERR_DATA, "field '%s': empty, expected text", name);
-    *ret = json_string_value(v);
-    return 0;
-}
-
-/* Text that may be absent, null or empty: *ret is "" then. */
-static int get_optional(const json_t *row, const char *name, const char **ret, struct err *e)
-{
-    const json_t *v = json_object_get(row, name);
-    if (v != NULL && !json_is_null(v) && !json_is_string(v))
-        return wrong_field(v, name, "text", e);
-    *ret = json_is_string(v) ? json_string_value(v) : "";
-    return 0;
-}
-
-static int get_list(const json_t *row, const char *name, json_t **ret, struct err *e)
-{
-    json_t *v = json_object_get(row, name);
-    if (!json_is_array(v) || json_array_size(v) == 0)
-        return wrong_field(v, name, "a list with at least one item", e);
-    *ret = v;
-    return 0;
-}
-
-static int take_prompt(const json_t *row, const char *name, struct row_draft *d, struct err *e)
-{
-    const char *text = NULL;
-    int r = get_text(row, name, &text, e);
-    if (r == 0)
-        buf_puts(&d->prompt, text);
-    return r;
-}
+/* ---- answers ---- */
 
 static void set_answer(struct row_draft *d, const char *text, size_t n)
 {
@@ -100,44 +45,24 @@ static int take_answer(const json_t *row, const char *name, struct row_draft *d,
     else if (json_is_real(v))
         set_answer_real(d, json_real_value(v));
     else
-        return wrong_field(v, name, "text or a number", e);
+        return row_wrong_field(v, name, "text or a number", e);
     d->has_answer = true;
     return 0;
-}
-
-/* Copies a text field into the task when the row has it. */
-static int copy_text(const json_t *row, const char *name, struct row_draft *d, struct err *e)
-{
-    const char *text = "";
-    int r = get_optional(row, name, &text, e);
-    if (r == 0 && text[0] != '\0')
-        (void)json_object_set_new(d->task, name, json_string(text));
-    return r;
-}
-
-/* A program that passes the tests, where the publisher gives one. */
-static int take_solution(const json_t *row, const char *name, struct row_draft *d, struct err *e)
-{
-    const char *text = "";
-    int r = get_optional(row, name, &text, e);
-    if (r == 0 && text[0] != '\0')
-        (void)json_object_set_new(d->task, "solution", json_string(text));
-    return r;
 }
 
 /* ---- demos: {"prompt", "completion"} ---- */
 
 static bool demos_matches(const json_t *row)
 {
-    return has(row, "prompt") && has(row, "completion");
+    return row_has(row, "prompt") && row_has(row, "completion");
 }
 
 static int demos_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     const char *completion = NULL;
-    int r = take_prompt(row, "prompt", d, e);
+    int r = row_take_prompt(row, "prompt", d, e);
     if (r == 0)
-        r = get_text(row, "completion", &completion, e);
+        r = row_text(row, "completion", &completion, e);
     if (r != 0)
         return r;
     buf_puts(&d->completion, completion);
@@ -158,15 +83,15 @@ static const char *after_mark(const char *text)
 static bool gsm8k_matches(const json_t *row)
 {
     const char *answer = json_string_value(json_object_get(row, "answer"));
-    return has(row, "question") && answer != NULL && after_mark(answer) != NULL;
+    return row_has(row, "question") && answer != NULL && after_mark(answer) != NULL;
 }
 
 static int gsm8k_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     const char *text = NULL;
-    int r = take_prompt(row, "question", d, e);
+    int r = row_take_prompt(row, "question", d, e);
     if (r == 0)
-        r = get_text(row, "answer", &text, e);
+        r = row_text(row, "answer", &text, e);
     if (r != 0)
         return r;
     const char *at = after_mark(text);
@@ -184,19 +109,19 @@ static int gsm8k_convert(const json_t *row, struct row_draft *d, struct err *e)
 
 static bool math_matches(const json_t *row)
 {
-    return has(row, "problem") && (has(row, "answer") || has(row, "solution"));
+    return row_has(row, "problem") && (row_has(row, "answer") || row_has(row, "solution"));
 }
 
 static int math_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     const char *solution = NULL;
     size_t begin, len;
-    int r = take_prompt(row, "problem", d, e);
+    int r = row_take_prompt(row, "problem", d, e);
     if (r != 0)
         return r;
-    if (has(row, "answer"))
+    if (row_has(row, "answer"))
         return take_answer(row, "answer", d, e);
-    r = get_text(row, "solution", &solution, e);
+    r = row_text(row, "solution", &solution, e);
     if (r != 0)
         return r;
     if (!boxed_last(solution, strlen(solution), &begin, &len) || len == 0)
@@ -205,102 +130,27 @@ static int math_convert(const json_t *row, struct row_draft *d, struct err *e)
     return 0;
 }
 
-/* ---- humaneval: the prompt is the beginning of a Python file, `test` defines check(candidate)
- * ---- */
-
-static bool humaneval_matches(const json_t *row)
-{
-    return has(row, "prompt") && has(row, "entry_point") && has(row, "test");
-}
-
-static int humaneval_convert(const json_t *row, struct row_draft *d, struct err *e)
-{
-    const char *entry_point = NULL, *test = NULL;
-    int r = take_prompt(row, "prompt", d, e);
-    if (r == 0)
-        r = get_text(row, "entry_point", &entry_point, e);
-    if (r == 0)
-        r = get_text(row, "test", &test, e);
-    if (r != 0)
-        return r;
-    d->task = json_pack("{s:s, s:s, s:s, s:[{s:s}]}", "language", "python", "entry_point",
-        entry_point, "prefix", (const char *)d->prompt.data, "tests", "check", test);
-    return take_solution(row, "canonical_solution", d, e);
-}
-
-/* ---- mbpp: {"text", "test_list"}; the sanitised version says "prompt" and "test_imports" ---- */
-
-static bool mbpp_matches(const json_t *row)
-{
-    return (has(row, "text") || has(row, "prompt")) && has(row, "test_list");
-}
-
-static int mbpp_setup(const json_t *row, struct row_draft *d, struct err *e)
-{
-    CLEANUP_BUF struct buf setup = {0};
-    const char *text = "";
-    size_t i;
-    json_t *line, *imports = json_object_get(row, "test_imports");
-    int r = get_optional(row, "test_setup_code", &text, e);
-    if (r != 0)
-        return r;
-    buf_puts(&setup, text);
-    json_array_foreach(imports, i, line)
-    {
-        if (!json_is_string(line))
-            return wrong_field(line, "test_imports", "a list of text", e);
-        buf_printf(&setup, "%s%s", setup.len > 0 ? "\n" : "", json_string_value(line));
-    }
-    if (setup.len > 0)
-        (void)json_object_set_new(d->task, "setup", json_string((const char *)setup.data));
-    return 0;
-}
-
-/* The tests are shown, as in the paper's prompt: without them the function's name is unknown. */
-static int mbpp_convert(const json_t *row, struct row_draft *d, struct err *e)
-{
-    json_t *list = NULL, *line;
-    size_t i;
-    int r = take_prompt(row, has(row, "text") ? "text" : "prompt", d, e);
-    if (r == 0)
-        r = get_list(row, "test_list", &list, e);
-    if (r != 0)
-        return r;
-    json_t *tests = json_array();
-    d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
-    buf_puts(&d->prompt, "\nYour code should pass these tests:\n");
-    json_array_foreach(list, i, line)
-    {
-        if (!json_is_string(line))
-            return wrong_field(line, "test_list", "a list of text", e);
-        buf_printf(&d->prompt, "%s\n", json_string_value(line));
-        (void)json_array_append_new(tests, json_pack("{s:O}", "assert", line));
-    }
-    r = take_solution(row, "code", d, e);
-    return r != 0 ? r : mbpp_setup(row, d, e);
-}
-
 /* ---- countdown: {"nums", "target"} ---- */
 
 static bool countdown_matches(const json_t *row)
 {
-    return has(row, "nums") && has(row, "target");
+    return row_has(row, "nums") && row_has(row, "target");
 }
 
 static int countdown_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     json_t *nums = NULL, *num, *target = json_object_get(row, "target");
     size_t i;
-    int r = get_list(row, "nums", &nums, e);
+    int r = row_list(row, "nums", &nums, e);
     if (r != 0)
         return r;
     if (!json_is_integer(target))
-        return wrong_field(target, "target", "an integer", e);
+        return row_wrong_field(target, "target", "an integer", e);
     buf_puts(&d->prompt, "Using the numbers [");
     json_array_foreach(nums, i, num)
     {
         if (!json_is_integer(num))
-            return wrong_field(num, "nums", "a list of integers", e);
+            return row_wrong_field(num, "nums", "a list of integers", e);
         buf_printf(&d->prompt, "%s%lld", i > 0 ? ", " : "", (long long)json_integer_value(num));
     }
     buf_printf(&d->prompt,
@@ -316,14 +166,15 @@ static int countdown_convert(const json_t *row, struct row_draft *d, struct err 
 
 static bool tasks_matches(const json_t *row)
 {
-    return has(row, "prompt") && (has(row, "answer") || has(row, "tests"));
+    return row_has(row, "prompt") && (row_has(row, "answer") || row_has(row, "tests"));
 }
 
 /* The fields of each kind of test; no other kind's may stand beside them. */
 static int check_test(const json_t *test, size_t i, struct err *e)
 {
-    static const char *const fields[] = {"stdin", "stdout", "assert", "args", "kwargs", "expected"};
-    enum { IN = 1, OUT = 2, ASSERT = 4, ARGS = 8, KWARGS = 16, EXPECTED = 32 };
+    static const char *const fields[] = {
+        "stdin", "stdout", "assert", "args", "kwargs", "expected", "expected_any"};
+    enum { IN = 1, OUT = 2, ASSERT = 4, ARGS = 8, KWARGS = 16, EXPECTED = 32, ANY = 64 };
     unsigned given = 0, text = IN | OUT | ASSERT;
     bool typed = true;
     for (unsigned k = 0; k < ARRAY_LEN(fields); k++) {
@@ -336,6 +187,10 @@ static int check_test(const json_t *test, size_t i, struct err *e)
         typed = typed && json_is_array(json_object_get(test, "args"));
     if ((given & KWARGS) != 0)
         typed = typed && json_is_object(json_object_get(test, "kwargs"));
+    if ((given & ANY) != 0)
+        typed = typed && json_array_size(json_object_get(test, "expected_any")) > 0;
+    if ((given & (ANY | EXPECTED)) == ANY)
+        given ^= ANY | EXPECTED;
     given |= (given & OUT) != 0 ? IN : 0; /* no input is an empty one */
     given |= (given & EXPECTED) != 0 ? KWARGS : 0;
     if (typed && (given == (IN | OUT) || given == ASSERT || given == (ARGS | KWARGS | EXPECTED)))
@@ -351,9 +206,9 @@ static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)
     json_t *list = NULL, *test;
     const char *language = NULL;
     size_t i;
-    int r = get_text(row, "language", &language, e);
+    int r = row_text(row, "language", &language, e);
     if (r == 0)
-        r = get_list(row, "tests", &list, e);
+        r = row_list(row, "tests", &list, e);
     if (r != 0)
         return r;
     json_array_foreach(list, i, test)
@@ -363,10 +218,10 @@ static int tasks_tests(const json_t *row, struct row_draft *d, struct err *e)
             return r;
     }
     d->task = json_pack("{s:s, s:O}", "language", language, "tests", list);
-    r = copy_text(row, "entry_point", d, e);
+    r = row_copy_text(row, "entry_point", d, e);
     if (r == 0)
-        r = take_solution(row, "solution", d, e);
-    return r != 0 ? r : copy_text(row, "setup", d, e);
+        r = row_take_solution(row, "solution", d, e);
+    return r != 0 ? r : row_copy_text(row, "setup", d, e);
 }
 
 /* The texts of the options of a multiple choice; the prompt must show them. */
@@ -379,21 +234,21 @@ static int tasks_choices(const json_t *row, struct row_draft *d, struct err *e)
     json_array_foreach(list, i, choice)
     {
         if (!json_is_string(choice))
-            return wrong_field(choice, "choices", "a list of text", e);
+            return row_wrong_field(choice, "choices", "a list of text", e);
     }
     if (json_array_size(list) < 2)
-        return wrong_field(list, "choices", "a list of at least two texts", e);
+        return row_wrong_field(list, "choices", "a list of at least two texts", e);
     (void)json_object_set(d->task, "choices", list);
     return 0;
 }
 
 static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
-    int r = take_prompt(row, "prompt", d, e);
+    int r = row_take_prompt(row, "prompt", d, e);
     if (r != 0)
         return r;
-    if (has(row, "tests")) {
-        if (has(row, "answer"))
+    if (row_has(row, "tests")) {
+        if (row_has(row, "answer"))
             return err_set(e, ERR_DATA, "fields 'answer' and 'tests': both given, expected one");
         r = tasks_tests(row, d, e);
     } else {
@@ -402,7 +257,7 @@ static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
         if (r == 0)
             r = tasks_choices(row, d, e);
     }
-    return r != 0 ? r : copy_text(row, "scorer", d, e);
+    return r != 0 ? r : row_copy_text(row, "scorer", d, e);
 }
 
 /* ---- the table ---- */
@@ -410,8 +265,9 @@ static int tasks_convert(const json_t *row, struct row_draft *d, struct err *e)
 /* In the order of detection: layouts whose fields include another's come first. */
 static const struct dataset_format formats[] = {
     {"demos", demos_matches, demos_convert},
-    {"humaneval", humaneval_matches, humaneval_convert},
-    {"mbpp", mbpp_matches, mbpp_convert},
+    {"humaneval", dataset_humaneval_matches, dataset_humaneval_convert},
+    {"mbpp", dataset_mbpp_matches, dataset_mbpp_convert},
+    {"apps", dataset_apps_matches, dataset_apps_convert},
     {"countdown", countdown_matches, countdown_convert},
     {"math", math_matches, math_convert},
     {"gsm8k", gsm8k_matches, gsm8k_convert},
@@ -438,5 +294,5 @@ const struct dataset_format *dataset_format_of(const json_t *row)
 
 const char *dataset_format_names(void)
 {
-    return "gsm8k, math, humaneval, mbpp, countdown, tasks or demos";
+    return "gsm8k, math, humaneval, mbpp, apps, countdown, tasks or demos";
 }

@@ -24,7 +24,7 @@ enum {
 
 enum code_kind {
     CODE_OUTPUT, /* input: standard input; expected: standard output */
-    CODE_CALL,   /* input: JSON of the call; expected: JSON of the value */
+    CODE_CALL,   /* input: JSON of the call; expected: JSON list of the values that will do */
     CODE_ASSERT, /* text: an assertion in Python */
     CODE_CHECK,  /* text: code that defines check(candidate) */
 };
@@ -108,7 +108,7 @@ void code_build_forget(void); /* empties the cache; nothing is in use */
 bool code_call_known(const struct language *l); /* functions in it can be called */
 /* What calls a function of the source. */
 void code_call_files(const struct language *l, struct span source, struct code_files *ret);
-/* Whether the claimed value is the expected one; else *ret_why, in a. */
+/* Whether the claimed value is one of the expected list; else *ret_why, in a. */
 bool code_value_same(
     struct span expected, struct span claimed, struct arena *a, const char **ret_why);
 

@@ -1,4 +1,5 @@
 """The code scorer through cohort grade: right programs pass, wrong and hostile ones get their verdict and no reward."""
+import json
 import os
 import sys
 
@@ -230,6 +231,19 @@ def calls_in_other_languages(directory, rng):
         equal(g["reward"], 1 if text in js else 0, f"{text}: {g}")
 
 
+def as_apps_writes_them(directory, rng):
+    """Its two kinds of tests; an output in a list of one is that output, or the list."""
+    cases = {"fn_name": "twice", "inputs": [[1], [[1, 2]]], "outputs": [[2], [[1, 2, 1, 2]]]}
+    rows = [{"question": "q", "input_output": json.dumps({"inputs": ["3 4\n", ["10", "5"]], "outputs": ["7", ["15"]]}), "solutions": "[]"},
+            {"question": "q", "input_output": json.dumps(cases), "starter_code": "class Solution:\n    def twice(self, x):\n"}]
+    programs = ["import sys\nprint(sum(map(int, sys.stdin.read().split())))", "class Solution:\n    def twice(self, x: List[int]): return 2 * x",
+                "class Solution:\n    def twice(self, x): return [2 * x]", "class Solution:\n    def twice(self, x): return [[2 * x]]"]
+    data = write_rows(directory, "apps.jsonl", rows)
+    responses = write_rows(directory, "r.jsonl", [{"id": min(i, 1), "response": p} for i, p in enumerate(programs)])
+    got = read_rows(must(cohort("grade", "--data", data, "--responses", responses)))
+    equal([(g["verdict"], g["reward"]) for g in got], [("pass", 1)] * 3 + [("wrong", 0)], f"{got}")
+
+
 def first_failed_test(directory, rng):
     """Whatever threads do, the first test in their order that is not passed is the one that is told."""
     program = "n = int(input())\nif n in (%s): exit(1)\nprint(n)"
@@ -252,4 +266,4 @@ def compiled_once(directory, rng):
 
 
 main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, calls,
-     calls_in_other_languages, first_failed_test, compiled_once, needs=NEEDS)
+     calls_in_other_languages, as_apps_writes_them, first_failed_test, compiled_once, needs=NEEDS)

@@ -73,8 +73,9 @@ static bool compare(const char *expected, const char *claimed, const char **ret_
     static struct arena *a;
     arena_free(a);
     a = arena_new(0); /* lives until the next comparison, for its reason */
-    return code_value_same((struct span){expected, strlen(expected)},
-        (struct span){claimed, strlen(claimed)}, a, ret_why);
+    CLEANUP_FREE char *list = mem_printf("[%s]", expected);
+    return code_value_same(
+        (struct span){list, strlen(list)}, (struct span){claimed, strlen(claimed)}, a, ret_why);
 }
 
 static void check(const struct pair *p, bool expected)
@@ -114,6 +115,16 @@ static void what_is_no_claim_is_refused(void **state)
     assert_false(compare("[]", (const char *)deep.data, &why));
 }
 
+static void one_of_several_is_enough(void **state)
+{
+    const char *why = "";
+    assert_true(compare("3,[3]", "{\"v\":3}", &why));
+    assert_true(compare("3,[3]", "{\"v\":[\"l\",[3]]}", &why));
+    assert_false(compare("3,[3]", "{\"v\":[\"l\",[3,3]]}", &why));
+    assert_string_equal(why, "expected 3, found [3, 3]");
+    assert_false(compare("", "{\"v\":3}", &why));
+}
+
 static void reasons_show_both(void **state)
 {
     const char *why;
@@ -128,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_compare),
         cmocka_unit_test(what_is_no_claim_is_refused),
+        cmocka_unit_test(one_of_several_is_enough),
         cmocka_unit_test(reasons_show_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,27 @@ static const struct {
             "{\"language\":\"python\",\"tests\":[{\"assert\":\"assert "
             "f(1)\"}],\"setup\":\"import "
             "math\\nimport re\"}"}},
+    {"{\"prompt\":\"P\",\"entry_point\":\"f\",\"canonical_solution\":\"S\",\"test\":\"T\"}",
+        "humaneval",
+        {"0", "P", NULL, NULL,
+            "{\"language\":\"python\",\"entry_point\":\"f\",\"prefix\":\"P\",\"tests\":[{\"check\":"
+            "\"T\"}],\"solution\":\"S\"}"}},
+    {"{\"id\":4,\"question\":\"Q\",\"starter_code\":\"\",\"solutions\":\"[\\\"S\\\",\\\"T\\\"]\","
+     "\"input_output\":"
+     "\"{\\\"inputs\\\":[\\\"1\\\\n\\\",[\\\"a\\\",\\\"b\\\"]],\\\"outputs\\\":[\\\"2\\\",["
+     "\\\"c\\\"]]}\"}",
+        "apps",
+        {"4", "Q", NULL, NULL,
+            "{\"language\":\"python\",\"tests\":[{\"stdin\":\"1\\n\",\"stdout\":\"2\"},{\"stdin\":"
+            "\"a\\nb\\n\",\"stdout\":\"c\\n\"}],\"solution\":\"S\"}"}},
+    {"{\"question\":\"Q\",\"starter_code\":\"class Solution:\",\"input_output\":{\"fn_name\":\"f\","
+     "\"inputs\":[[1,[2]],[3,[]]],\"outputs\":[[4],5]}}",
+        "apps",
+        {"0", "Q\n\nclass Solution:", NULL, NULL,
+            "{\"language\":\"python\",\"tests\":[{\"args\":[1,[2]],\"expected_any\":[4,[4]]},{"
+            "\"args\":[3,[]],\"expected_any\":[5]}],\"entry_point\":\"f\",\"prefix\":\"from typing "
+            "import *\\nfrom collections import *\\nimport bisect, collections, functools, heapq, "
+            "itertools, math, operator, random, re, string\\n\"}"}},
     {"{\"nums\":[19,36,55],\"target\":-98}", "countdown",
         {"0",
             "Using the numbers [19, 36, 55], create an expression that equals -98. Use the "
@@ -139,6 +160,23 @@ static void bad_rows_stop_with_their_place(void **state)
         {"{\"text\":\"p\",\"test_list\":[]}", "mbpp", "at least one"},
         {"{\"text\":\"p\",\"test_list\":[3]}", "mbpp", "list of text"},
         {"{\"text\":\"p\",\"test_list\":[\"a\"],\"test_imports\":[1]}", "mbpp", "test_imports"},
+        {"{\"question\":\"Q\",\"input_output\":\"{\"}", "apps", "0 inputs and 0 outputs"},
+        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[\"1\"],\"outputs\":[]}}", "apps",
+            "1 inputs and 0 outputs"},
+        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[1],\"outputs\":[\"1\"]}}", "apps",
+            "test 0 is no text"},
+        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[[\"1\",2]],\"outputs\":[\"1\"]}}",
+            "apps", "test 0 is no text"},
+        {"{\"question\":\"Q\",\"input_output\":{\"fn_name\":\"f\",\"inputs\":[1],\"outputs\":[1]}}",
+            "apps", "test 0 is no list of arguments"},
+        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[1]}]}", "tasks", "tests[0]"},
+        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":1,\"expected\":1}]}", "tasks",
+            "tests[0]"},
+        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected_any\":[]}]}",
+            "tasks", "tests[0]"},
+        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected\":1,"
+         "\"expected_any\":[1]}]}",
+            "tasks", "tests[0]"},
         {"{\"nums\":[1,\"2\"],\"target\":3}", "countdown",
             "found text, expected a list of integers"},
         {"{\"nums\":[1,2],\"target\":3.5}", "countdown", "found a number, expected an integer"},
