@@ -28,6 +28,11 @@ def fence(language, program):
     return f"Here it is:\n```{language}\n{program}\n```\nIt adds."
 
 
+def starved(verdict, g):
+    """A host too busy to give a program its processor time in many times that: a fault of the host, as it should be."""
+    return verdict == "timeout" and g["verdict"] == "judge_fault" and "overloaded" in g["reason"]
+
+
 PROGRAMS = {
     "python": ("print(sum(map(int, input().split())))", "print(3)"),
     "c": ('#include <stdio.h>\nint main(void) { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }',
@@ -86,7 +91,7 @@ VERDICTS = [
 def verdicts(directory, rng):
     got = grade(directory, [task("python")], [(0, text) for _, text in VERDICTS], "--scorer", "code:cpu-ms=500")
     for (verdict, text), g in zip(VERDICTS, got):
-        if verdict == "violation" and "No module named" in g["reason"]:
+        if verdict == "violation" and "No module named" in g["reason"] or starved(verdict, g):
             continue
         equal((g["verdict"], g["reward"]), (verdict, 1 if verdict == "pass" else 0), f"{text}: {g['reason']}")
 
@@ -206,7 +211,7 @@ def calls(directory, rng):
     tasks = [{"prompt": "add", "language": "python", "entry_point": "add", "tests": ADDS}]
     got = grade(directory, tasks, [(0, text) for _, text in CALLED], "--scorer", "code:cpu-ms=500", "--workers", "2")
     for (verdict, text), g in zip(CALLED, got):
-        equal((g["verdict"], g["reward"]), (verdict, 1 if verdict == "pass" else 0), f"{text}: {g['reason']}")
+        starved(verdict, g) or equal((g["verdict"], g["reward"]), (verdict, 1 if verdict == "pass" else 0), f"{text}: {g['reason']}")
     check("a value of type generator" in got[7]["reason"], got[7]["reason"])
     check("test 2 of 3: expected 0, found 3" in got[4]["reason"], got[4]["reason"])
 
