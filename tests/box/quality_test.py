@@ -71,7 +71,7 @@ def not_everything_has_a_lint(directory, rng):
 def time_beside_the_solution(directory, rng):
     slow = "for i in range(%d): pass\n" + SUM
     task = {"language": "python", "tests": TESTS * 2, "solution": slow % 3000000}
-    rows = [(0, slow % 3000000), (0, SUM), (0, slow % 30000000), (0, slow % 100 + "print(1)"), (0, "import time\ntime.process_time = lambda: 0\n" + slow % 30000000)]
+    rows = [(0, slow % 3000000), (0, SUM), (0, slow % 9000000), (0, slow % 100 + "print(1)"), (0, "import time\ntime.process_time = lambda: 0\n" + slow % 9000000)]
     got = grade(directory, [task], rows, "--scorer", "runtime:repeats=2", "--workers", "2")
     value = [g["reward"] for g in got]
     check(0.2 <= value[0] <= 0.8, f"as fast: {got[0]}")

@@ -133,86 +133,86 @@ static void layouts_become_rows(void **state)
     }
 }
 
+static const struct {
+    const char *text, *format, *says;
+} bad_rows[] = {
+    {"", "auto", "no row among its 0"},
+    {"\n \t\r\n", "auto", "no row"},
+    {"{\"prompt\":\"a\",\"answer\":\"b\"}\n{", "auto", "'x.jsonl' line 2"},
+    {"{\"prompt\":\"a\",\"answer\":\"b\"}\n\n[]", "auto", "line 3: expected a JSON object"},
+    {"{} {}", "auto", "end of file expected"},
+    {"{}", "auto", "no known format"},
+    {"{\"a\":1,\"a\":1}", "auto", "duplicate"},
+    {"{\"prompt\":\"\\u0000\",\"answer\":\"b\"}", "auto", "NUL"},
+    {"{\"prompt\":\"\xff\",\"answer\":\"b\"}", "auto", "byte 0xff"},
+    {"{\"prompt\":\"a\",\"answer\":\"b\"}", "gsm8k",
+        "format gsm8k: field 'question': found nothing, expected text"},
+    {"{\"question\":\"a\",\"answer\":3}", "gsm8k", "field 'answer': found an integer"},
+    {"{\"question\":\"a\",\"answer\":\"b\"}", "gsm8k", "no '####'"},
+    {"{\"question\":\"a\",\"answer\":\"b ####  \"}", "gsm8k", "nothing after"},
+    {"{\"question\":\"\",\"answer\":\"#### 1\"}", "gsm8k", "empty"},
+    {"{\"problem\":\"p\",\"solution\":\"\\\\boxed{1\"}", "math", "no \\boxed"},
+    {"{\"problem\":\"p\",\"answer\":null}", "math", "found null"},
+    {"{\"problem\":\"p\",\"answer\":\"\"}", "math", "field 'answer'"},
+    {"{\"prompt\":\"p\",\"entry_point\":\"f\"}", "humaneval", "field 'test'"},
+    {"{\"text\":\"p\",\"test_list\":[]}", "mbpp", "at least one"},
+    {"{\"text\":\"p\",\"test_list\":[3]}", "mbpp", "list of text"},
+    {"{\"text\":\"p\",\"test_list\":[\"a\"],\"test_imports\":[1]}", "mbpp", "test_imports"},
+    {"{\"question\":\"Q\",\"input_output\":\"{\"}", "apps", "0 inputs and 0 outputs"},
+    {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[\"1\"],\"outputs\":[]}}", "apps",
+        "1 inputs and 0 outputs"},
+    {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[1],\"outputs\":[\"1\"]}}", "apps",
+        "test 0 is no text"},
+    {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[[\"1\",2]],\"outputs\":[\"1\"]}}", "apps",
+        "test 0 is no text"},
+    {"{\"question\":\"Q\",\"input_output\":{\"fn_name\":\"f\",\"inputs\":[1],\"outputs\":[1]}}",
+        "apps", "test 0 is no list of arguments"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[1]}]}", "tasks", "tests[0]"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":1,\"expected\":1}]}", "tasks",
+        "tests[0]"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected_any\":[]}]}", "tasks",
+        "tests[0]"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected\":1,"
+     "\"expected_any\":[1]}]}",
+        "tasks", "tests[0]"},
+    {"{\"nums\":[1,\"2\"],\"target\":3}", "countdown", "found text, expected a list of integers"},
+    {"{\"nums\":[1,2],\"target\":3.5}", "countdown", "found a number, expected an integer"},
+    {"{\"nums\":7,\"target\":3}", "countdown", "nums"},
+    {"{\"prompt\":\"p\"}", "tasks", "field 'answer'"},
+    {"{\"prompt\":\"p\",\"answer\":true}", "tasks", "found true"},
+    {"{\"prompt\":\"p\",\"tests\":[{\"assert\":\"x\"}]}", "tasks", "field 'language'"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"stdin\":\"x\"}]}", "tasks", "tests[0]"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"stdout\":\"x\",\"assert\":\"y\"}]}",
+        "tasks", "tests[0]"},
+    {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[\"x\"]}", "tasks", "tests[0]"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"language\":\"c\",\"tests\":[{\"assert\":\"x\"}]}",
+        "tasks", "both"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"scorer\":5}", "tasks", "field 'scorer'"},
+    {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\",3]}", "tasks", "list of text"},
+    {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\"]}", "tasks", "two texts"},
+    {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":\"x\"}", "tasks", "two texts"},
+    {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":4}", "math", "think_language"},
+    {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":\"\"}", "math", "think_language"},
+    {"{\"prompt\":\"p\",\"completion\":\"\"}", "demos", "field 'completion'"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":2.5}", "tasks", "field 'id'"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":\"\"}", "tasks", "field 'id'"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":1}\n{\"prompt\":\"q\",\"answer\":\"1\",\"id\":"
+     "\"1\"}",
+        "tasks", "row key '1'"},
+    {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":1}\n{\"prompt\":\"q\",\"answer\":\"1\"}", "tasks",
+        "row key '1'"},
+};
+
 static void bad_rows_stop_with_their_place(void **state)
 {
-    static const struct {
-        const char *text, *format, *says;
-    } cases[] = {
-        {"", "auto", "no row among its 0"},
-        {"\n \t\r\n", "auto", "no row"},
-        {"{\"prompt\":\"a\",\"answer\":\"b\"}\n{", "auto", "'x.jsonl' line 2"},
-        {"{\"prompt\":\"a\",\"answer\":\"b\"}\n\n[]", "auto", "line 3: expected a JSON object"},
-        {"{} {}", "auto", "end of file expected"},
-        {"{}", "auto", "no known format"},
-        {"{\"a\":1,\"a\":1}", "auto", "duplicate"},
-        {"{\"prompt\":\"\\u0000\",\"answer\":\"b\"}", "auto", "NUL"},
-        {"{\"prompt\":\"\xff\",\"answer\":\"b\"}", "auto", "byte 0xff"},
-        {"{\"prompt\":\"a\",\"answer\":\"b\"}", "gsm8k",
-            "format gsm8k: field 'question': found nothing, expected text"},
-        {"{\"question\":\"a\",\"answer\":3}", "gsm8k", "field 'answer': found an integer"},
-        {"{\"question\":\"a\",\"answer\":\"b\"}", "gsm8k", "no '####'"},
-        {"{\"question\":\"a\",\"answer\":\"b ####  \"}", "gsm8k", "nothing after"},
-        {"{\"question\":\"\",\"answer\":\"#### 1\"}", "gsm8k", "empty"},
-        {"{\"problem\":\"p\",\"solution\":\"\\\\boxed{1\"}", "math", "no \\boxed"},
-        {"{\"problem\":\"p\",\"answer\":null}", "math", "found null"},
-        {"{\"problem\":\"p\",\"answer\":\"\"}", "math", "field 'answer'"},
-        {"{\"prompt\":\"p\",\"entry_point\":\"f\"}", "humaneval", "field 'test'"},
-        {"{\"text\":\"p\",\"test_list\":[]}", "mbpp", "at least one"},
-        {"{\"text\":\"p\",\"test_list\":[3]}", "mbpp", "list of text"},
-        {"{\"text\":\"p\",\"test_list\":[\"a\"],\"test_imports\":[1]}", "mbpp", "test_imports"},
-        {"{\"question\":\"Q\",\"input_output\":\"{\"}", "apps", "0 inputs and 0 outputs"},
-        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[\"1\"],\"outputs\":[]}}", "apps",
-            "1 inputs and 0 outputs"},
-        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[1],\"outputs\":[\"1\"]}}", "apps",
-            "test 0 is no text"},
-        {"{\"question\":\"Q\",\"input_output\":{\"inputs\":[[\"1\",2]],\"outputs\":[\"1\"]}}",
-            "apps", "test 0 is no text"},
-        {"{\"question\":\"Q\",\"input_output\":{\"fn_name\":\"f\",\"inputs\":[1],\"outputs\":[1]}}",
-            "apps", "test 0 is no list of arguments"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[1]}]}", "tasks", "tests[0]"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":1,\"expected\":1}]}", "tasks",
-            "tests[0]"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected_any\":[]}]}",
-            "tasks", "tests[0]"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"args\":[],\"expected\":1,"
-         "\"expected_any\":[1]}]}",
-            "tasks", "tests[0]"},
-        {"{\"nums\":[1,\"2\"],\"target\":3}", "countdown",
-            "found text, expected a list of integers"},
-        {"{\"nums\":[1,2],\"target\":3.5}", "countdown", "found a number, expected an integer"},
-        {"{\"nums\":7,\"target\":3}", "countdown", "nums"},
-        {"{\"prompt\":\"p\"}", "tasks", "field 'answer'"},
-        {"{\"prompt\":\"p\",\"answer\":true}", "tasks", "found true"},
-        {"{\"prompt\":\"p\",\"tests\":[{\"assert\":\"x\"}]}", "tasks", "field 'language'"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"stdin\":\"x\"}]}", "tasks",
-            "tests[0]"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[{\"stdout\":\"x\",\"assert\":\"y\"}]}",
-            "tasks", "tests[0]"},
-        {"{\"prompt\":\"p\",\"language\":\"c\",\"tests\":[\"x\"]}", "tasks", "tests[0]"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"language\":\"c\",\"tests\":[{\"assert\":\"x\"}]}",
-            "tasks", "both"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"scorer\":5}", "tasks", "field 'scorer'"},
-        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\",3]}", "tasks", "list of text"},
-        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":[\"x\"]}", "tasks", "two texts"},
-        {"{\"prompt\":\"p\",\"answer\":\"A\",\"choices\":\"x\"}", "tasks", "two texts"},
-        {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":4}", "math", "think_language"},
-        {"{\"problem\":\"p\",\"answer\":\"1\",\"think_language\":\"\"}", "math", "think_language"},
-        {"{\"prompt\":\"p\",\"completion\":\"\"}", "demos", "field 'completion'"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":2.5}", "tasks", "field 'id'"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":\"\"}", "tasks", "field 'id'"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":1}\n{\"prompt\":\"q\",\"answer\":\"1\",\"id\":"
-         "\"1\"}",
-            "tasks", "row key '1'"},
-        {"{\"prompt\":\"p\",\"answer\":\"1\",\"id\":1}\n{\"prompt\":\"q\",\"answer\":\"1\"}",
-            "tasks", "row key '1'"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(bad_rows); i++) {
         struct dataset *d = NULL;
         struct err e = {0};
-        int r = parse(cases[i].text, cases[i].format, &d, &e);
-        if (r != ERR_DATA || strstr(e.msg, cases[i].says) == NULL ||
+        int r = parse(bad_rows[i].text, bad_rows[i].format, &d, &e);
+        if (r != ERR_DATA || strstr(e.msg, bad_rows[i].says) == NULL ||
             strstr(e.msg, "x.jsonl") == NULL)
-            fail_msg("case %zu: code %d, message '%s', expected '%s'", i, r, e.msg, cases[i].says);
+            fail_msg(
+                "case %zu: code %d, message '%s', expected '%s'", i, r, e.msg, bad_rows[i].says);
         assert_null(d);
     }
 }
