@@ -23,7 +23,7 @@ double args_number(
     char *end;
     double value = strtod(arg, &end);
     if (end == arg || *end != '\0' || !(value >= low && value <= high))
-        argp_error(state, "--%s %s: expected a number from %g to %g", name, arg, low, high);
+        argp_error(state, "%s %s: expected a number from %g to %g", name, arg, low, high);
     return value;
 }
 
@@ -34,7 +34,7 @@ uint64_t args_integer(
     errno = 0;
     unsigned long long value = strtoull(arg, &end, 10);
     if (arg[0] < '0' || arg[0] > '9' || *end != '\0' || errno != 0 || value < low || value > high)
-        argp_error(state, "--%s %s: expected an integer from %llu to %llu", name, arg,
+        argp_error(state, "%s %s: expected an integer from %llu to %llu", name, arg,
             (unsigned long long)low, (unsigned long long)high);
     return value;
 }

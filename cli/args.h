@@ -12,7 +12,8 @@
  * is open yet then. */
 void args_parse(const struct argp *argp, int argc, char **argv, void *input);
 
-/* The value of --NAME within bounds; anything else is wrong usage. */
+/* The value of an option (name: "--threads") or argument ("GROUP_ID") within bounds; anything else
+ * is wrong usage. */
 double args_number(
     const char *arg, const char *name, double low, double high, struct argp_state *state);
 uint64_t args_integer(

@@ -1,6 +1,9 @@
 /* display.c: see display.h. */
 #include "cli/display.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "common/base/log.h"
 #include "common/text/utf8.h"
 
@@ -69,4 +72,10 @@ void display_cut(struct buf *out, const char *s, size_t width)
     buf_append(out, s, (size_t)(end - s));
     if (keep < whole)
         buf_puts(out, &"..."[width < 3 ? 3 - width : 0]);
+}
+
+size_t display_terminal_width(void)
+{
+    struct winsize size = {0};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }

@@ -23,4 +23,7 @@ size_t display_width(const char *s);
 /* Appends at most width columns of s, the last three as "..." when it was longer. */
 void display_cut(struct buf *out, const char *s, size_t width);
 
+/* Columns of the terminal at standard output; 0 when there is none. */
+size_t display_terminal_width(void);
+
 #endif

@@ -239,29 +239,30 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->template = arg;
         return 0;
     case 'k':
-        args->options.k = (unsigned)args_integer(arg, "k", 1, LIMIT_GROUP, state);
+        args->options.k = (unsigned)args_integer(arg, "-k", 1, LIMIT_GROUP, state);
         return 0;
     case 't':
-        args->options.temperature = (float)args_number(arg, "temperature", 0, 100, state);
+        args->options.temperature = (float)args_number(arg, "--temperature", 0, 100, state);
         return 0;
     case KEY_MAX_TOKENS:
         args->options.max_tokens =
-            (uint32_t)args_integer(arg, "max-tokens", 1, LIMIT_COMPLETION_TOKENS, state);
+            (uint32_t)args_integer(arg, "--max-tokens", 1, LIMIT_COMPLETION_TOKENS, state);
         return 0;
     case KEY_LIMIT:
-        args->limit = args_integer(arg, "limit", 0, LIMIT_DATASET_ROWS, state);
+        args->limit = args_integer(arg, "--limit", 0, LIMIT_DATASET_ROWS, state);
         return 0;
     case KEY_SCORER:
         args_words_add(&args->scorers, arg);
         return 0;
     case KEY_SEED:
-        args->options.seed = args_integer(arg, "seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
+        args->options.seed =
+            args_integer(arg, "--seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
         return 0;
     case KEY_WEIGHTS:
         args->weights = args_weights(arg, state);
         return 0;
     case KEY_THREADS:
-        args->threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
+        args->threads = (unsigned)args_integer(arg, "--threads", 1, 256, state);
         return 0;
     case KEY_RESPONSES:
         args->responses = arg;
@@ -309,9 +310,8 @@ int cmd_eval(int argc, char **argv)
                "its interval, and with -k the unbiased pass@k and the majority vote. Completions "
                "that the judge cannot judge are reported apart.\v"
                "Example:\n"
-               "  cohort eval quickstart-run/models/zero --data quickstart-run/data/heldout.jsonl "
-               "\\\n"
-               "      -k 4 --scorer math:tag=answer\n"
+               "  cohort eval quickstart-run/models/zero -k 4 --scorer math:tag=answer \\\n"
+               "      --data quickstart-run/data/heldout.jsonl\n"
                "  cohort eval my-model --data gsm8k_test.jsonl --template r1-zero -t 0\n"};
     struct eval_args args = {
         .format = "auto", .template = "plain", .threads = 1, .options = {.k = 1, .temperature = 1}};

@@ -73,7 +73,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     struct explain_args *args = state->input;
     switch (key) {
     case KEY_TOKENS:
-        args->tokens_max = (uint32_t)args_integer(arg, "tokens", 0, LIMIT_COMPLETION_TOKENS, state);
+        args->tokens_max =
+            (uint32_t)args_integer(arg, "--tokens", 0, LIMIT_COMPLETION_TOKENS, state);
         return 0;
     case ARGP_KEY_ARG:
         if (args->run == NULL)
@@ -102,8 +103,8 @@ int cmd_explain(int argc, char **argv)
                "its tokens, each score with its reason, the reward and the advantage as "
                "arithmetic, and the update that it went into, or why there is none.\v"
                "An id is group id x 1024 + index, as in the views. Example:\n"
-               "  sqlite3 -readonly quickstart-run/run.db \"SELECT id, text FROM v_completions "
-               "WHERE verdict = 'wrong' LIMIT 5\"\n"
+               "  sqlite3 -readonly quickstart-run/run.db \\\n"
+               "      \"SELECT id, text FROM v_completions WHERE verdict = 'wrong' LIMIT 5\"\n"
                "  cohort explain quickstart-run 4823041\n"};
     struct explain_args args = {.tokens_max = TOKENS_SHOWN};
     args_parse(&argp, argc, argv, &args);

@@ -330,7 +330,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args_words_add(&args->scorers, arg);
         return 0;
     case KEY_WORKERS:
-        args->workers = (unsigned)args_integer(arg, "workers", 1, WORKERS_MAX, state);
+        args->workers = (unsigned)args_integer(arg, "--workers", 1, WORKERS_MAX, state);
         return 0;
     case ARGP_KEY_END:
         if (args->data == NULL || args->responses == NULL)
@@ -348,8 +348,9 @@ int cmd_grade(int argc, char **argv)
         {"format", KEY_FORMAT, "NAME", 0,
             "gsm8k, math, countdown, tasks, ...; found from the first row when absent", 0},
         {"responses", KEY_RESPONSES, "FILE", 0,
-            "JSONL {\"id\": row key or number from 0, \"response\": text}, several for one task if "
-            "you like; \"tokens\": N and \"truncated\": true where you know; - is standard input",
+            "JSONL {\"id\": row key or, when no row has it, number from 0, \"response\": "
+            "text}, several for one task if you like; \"tokens\": N and \"truncated\": true where "
+            "you know; - is standard input",
             0},
         {"scorer", KEY_SCORER, "NAME[:PARAM=VALUE,...]", 0,
             "may be repeated, the first gives the verdict; weight=W is a parameter of each; "
@@ -362,7 +363,7 @@ int cmd_grade(int argc, char **argv)
                "object per response, in the order of the responses: id, reward (null when the "
                "judge is at fault), verdict, components, extracted, reason, wall_ms.\v"
                "Example:\n"
-               "  cohort grade --data gsm8k_test.jsonl --responses answers.jsonl > scores.jsonl\n"
+               "  cohort grade --data gsm8k_test.jsonl --responses answers.jsonl >scores\n"
                "  cohort grade --data tasks.jsonl --responses answers.jsonl \\\n"
                "      --scorer math:tag=answer --scorer format:weight=0.3\n"};
     struct grade_args args = {.format = "auto", .workers = 1};

@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/display.h"
 #include "cli/table.h"
 #include "common/base/mem.h"
 #include "proto/limits.h"
@@ -50,7 +51,7 @@ static const char evaluations_sql[] =
     "FROM v_evals v JOIN stages st ON st.name = v.stage ORDER BY st.stage DESC, step DESC, mode";
 
 static const char workers_sql[] =
-    "SELECT name, role, state, host, live_leases AS leases, groups, jobs, tokens, sessions, seen "
+    "SELECT name, role, state, host, seen, live_leases AS leases, groups, jobs, tokens, sessions "
     "FROM v_workers ORDER BY role, name";
 
 static const char alarms_sql[] =
@@ -58,14 +59,14 @@ static const char alarms_sql[] =
 
 static const char steps_sql[] =
     "SELECT v.stage, v.step, version, reward, pass_rate, tokens_mean AS length,"
-    "  think_tokens_mean AS think, truncated, tied_groups AS tied, unscored,"
+    "  think_tokens_mean AS think, truncated, tied_groups AS tied,"
     "  (SELECT value FROM metrics m"
     "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'entropy') AS entropy,"
     "  (SELECT value FROM metrics m"
     "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'kl_ref') AS kl,"
     "  (SELECT value FROM metrics m"
     "    WHERE m.stage = st.stage AND m.step = v.step AND m.name = 'loss') AS loss,"
-    "  lag, seconds "
+    "  lag, seconds, unscored "
     "FROM v_steps v JOIN stages st ON st.name = v.stage ORDER BY st.stage DESC, v.step DESC";
 
 static const char groups_sql[] =
@@ -154,7 +155,7 @@ static int show_list(struct rundb *db, const struct inspect_args *args, struct e
     } else if (table_rows(&t) == 0) {
         printf("no %s yet\n", args->subject->name);
     } else {
-        table_print(&t, "", stdout);
+        table_print(&t, "", display_terminal_width(), stdout);
         if (more)
             printf("the newest %zu; --limit 0 shows all\n", table_rows(&t));
     }
@@ -172,7 +173,7 @@ static void show_section(const struct section *s, const struct table *t)
     if (s->single)
         table_print_row(t, "  ", stdout);
     else
-        table_print(t, "  ", stdout);
+        table_print(t, "  ", display_terminal_width(), stdout);
     (void)putchar('\n');
 }
 
@@ -272,7 +273,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->json = true;
         return 0;
     case KEY_LIMIT:
-        args->limit = args_integer(arg, "limit", 0, 1000000000, state);
+        args->limit = args_integer(arg, "--limit", 0, 1000000000, state);
         return 0;
     case ARGP_KEY_ARG:
         take_word(args, arg, state);

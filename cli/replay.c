@@ -269,7 +269,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     struct replay_args *args = state->input;
     switch (key) {
     case KEY_THREADS:
-        args->engine.threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
+        args->engine.threads = (unsigned)args_integer(arg, "--threads", 1, 256, state);
         return 0;
     case KEY_ISA:
         if (!is_isa(arg))
@@ -297,7 +297,7 @@ int cmd_replay(int argc, char **argv)
     static const struct argp_option options[] = {
         {"threads", KEY_THREADS, "N", 0, "threads (1); the results do not depend on it", 0},
         {"isa", KEY_ISA, "NAME", 0,
-            "auto, avx512, avx2 or portable; the results do not depend on it", 0},
+            "auto, avx512vnni, avx512, avx2 or portable; the results do not depend on it", 0},
         {0}};
     static const struct argp argp = {.options = options,
         .parser = parse_opt,

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <uv.h>
@@ -20,6 +19,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/daemons.h"
+#include "cli/display.h"
 #include "cli/figures.h"
 #include "cli/launcher.h"
 #include "cli/outline.h"
@@ -287,12 +287,6 @@ static void on_ended(void *arg, const struct launcher_result *r)
         uv_close((uv_handle_t *)&l->signals[i], NULL);
 }
 
-static int terminal_width(void)
-{
-    struct winsize size = {0};
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 /* Runs the children to their end. l->status has how it went. */
 static int run_children(struct run_loop *l, const char *run_dir, const struct daemon_children *c,
     bool resumed, struct err *e)
@@ -303,7 +297,7 @@ static int run_children(struct run_loop *l, const char *run_dir, const struct da
     const struct progress_options view = {.run_dir = run_dir,
         .out = stdout,
         .terminal = isatty(STDOUT_FILENO),
-        .width = terminal_width()};
+        .width = (int)display_terminal_width()};
     if (uv_loop_init(&l->loop) < 0)
         return err_set(e, ERR_FAIL, "event loop: no file descriptors or memory left");
     l->started_ms = clock_mono_ms();

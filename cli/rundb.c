@@ -69,7 +69,7 @@ int rundb_open(const char *run_dir, struct rundb **ret, struct err *e)
 {
     CLEANUP_FREE char *path = mem_printf("%s/run.db", run_dir);
     struct stat st;
-    if (stat(path, &st) < 0 && errno == ENOENT)
+    if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
         return err_set(e, ERR_DATA,
             "%s is no run directory: it has no run.db (expected the directory that `cohort run` "
             "made)",

@@ -41,26 +41,26 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->prompt = arg;
         return 0;
     case 'n':
-        args->n = (uint32_t)args_integer(arg, "n", 1, LIMIT_GROUP, state);
+        args->n = (uint32_t)args_integer(arg, "-n", 1, LIMIT_GROUP, state);
         return 0;
     case 't':
-        p->temperature = (float)args_number(arg, "temperature", 0, 100, state);
+        p->temperature = (float)args_number(arg, "--temperature", 0, 100, state);
         return 0;
     case 'm':
         p->max_tokens =
-            (uint32_t)args_integer(arg, "max-tokens", 1, LIMIT_COMPLETION_TOKENS, state);
+            (uint32_t)args_integer(arg, "--max-tokens", 1, LIMIT_COMPLETION_TOKENS, state);
         return 0;
     case KEY_TOP_K:
-        p->top_k = (uint32_t)args_integer(arg, "top-k", 0, LIMIT_VOCAB, state);
+        p->top_k = (uint32_t)args_integer(arg, "--top-k", 0, LIMIT_VOCAB, state);
         return 0;
     case KEY_TOP_P:
-        p->top_p = (float)args_number(arg, "top-p", 0, 1, state);
+        p->top_p = (float)args_number(arg, "--top-p", 0, 1, state);
         return 0;
     case KEY_MIN_P:
-        p->min_p = (float)args_number(arg, "min-p", 0, 1, state);
+        p->min_p = (float)args_number(arg, "--min-p", 0, 1, state);
         return 0;
     case KEY_SEED:
-        args->seed = args_integer(arg, "seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
+        args->seed = args_integer(arg, "--seed", 0, (1ull << ARGS_SEED_MAX_BITS) - 1, state);
         return 0;
     case KEY_TEMPLATE:
         args->template = arg;
@@ -69,7 +69,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         args->weights = args_weights(arg, state);
         return 0;
     case KEY_THREADS:
-        args->threads = (unsigned)args_integer(arg, "threads", 1, 256, state);
+        args->threads = (unsigned)args_integer(arg, "--threads", 1, 256, state);
         return 0;
     case KEY_JSON:
         args->json = true;
@@ -129,6 +129,25 @@ static void print_completion(const struct sample_args *args, const struct tokeni
         s->len, stop_reason_name(s->stop), logp_sum(s));
 }
 
+/* What the engine would refuse, in words of the command line. */
+static int check_room(const struct sample_args *args, const struct cli_model *m, size_t prompt_len,
+    uint32_t max_tokens, struct err *e)
+{
+    size_t context = m->table->config.context;
+    if (prompt_len == 0)
+        return err_set(e, ERR_USAGE, "--prompt: found no tokens, expected at least one");
+    if (prompt_len + max_tokens <= context)
+        return 0;
+    if (args->params.max_tokens == 0)
+        return err_set(e, ERR_DATA,
+            "--prompt: %zu tokens leave no room for an answer in the context of %zu", prompt_len,
+            context);
+    return err_set(e, ERR_USAGE,
+        "--max-tokens %u: over the context of %zu, of which %zu are the "
+        "prompt's",
+        max_tokens, context, prompt_len);
+}
+
 static int sample(const struct sample_args *args, const struct cli_model *m, struct err *e)
 {
     struct template *template = NULL;
@@ -149,6 +168,8 @@ static int sample(const struct sample_args *args, const struct cli_model *m, str
     };
     if (r.params.max_tokens == 0)
         r.params.max_tokens = cli_model_max_tokens(m, r.prompt_len);
+    if (check_room(args, m, r.prompt_len, r.params.max_tokens, e) < 0)
+        return e->code;
     r.params.vocab = tokenizer_size(m->tokenizer);
     r.params.stop = m->table->config.eos;
     r.params.stop_count = m->table->config.eos_count;

@@ -5,6 +5,13 @@
 
 #include "cli/display.h"
 
+enum {
+    TEXT_WIDTH_MAX = 48,  /* longer text is cut, */
+    LAST_WIDTH_MAX = 240, /* but in the last column, which nothing needs to be aligned with */
+    TEXT_WIDTH_MIN = 20,  /* text is not cut below this to make a table fit */
+    GAP = 2,              /* blanks between columns */
+};
+
 /* ---- reading ---- */
 
 static json_t *cell(struct rundb_query *q, int column)
@@ -96,10 +103,11 @@ struct column {
 static struct column measure(const struct table *t, int i)
 {
     CLEANUP_BUF struct buf text = {0};
+    size_t width_max = i == t->columns - 1 ? LAST_WIDTH_MAX : TEXT_WIDTH_MAX;
     struct column c = {display_width(t->names[i]), true};
     for (size_t row = 0; row < table_rows(t); row++) {
         const json_t *v = at(t, row, i);
-        put_cell(v, TABLE_TEXT_WIDTH, &text);
+        put_cell(v, width_max, &text);
         size_t width = display_width((const char *)text.data);
         c.width = width > c.width ? width : c.width;
         c.number &= !json_is_string(v);
@@ -124,24 +132,65 @@ static void end_line(struct buf *line, FILE *out)
     buf_clear(line);
 }
 
-void table_print(const struct table *t, const char *indent, FILE *out)
+/* The column whose text may be cut most; -1 when none may be cut further. */
+static int widest_text(const struct column *columns, int count)
+{
+    int widest = -1;
+    for (int i = 0; i < count; i++)
+        if (!columns[i].number && columns[i].width > TEXT_WIDTH_MIN &&
+            (widest < 0 || columns[i].width > columns[widest].width))
+            widest = i;
+    return widest;
+}
+
+/* Makes the columns fit into width; how many are shown. */
+static int fit(struct column *columns, int count, size_t indent, size_t width)
+{
+    size_t total = indent;
+    int i;
+    for (i = 0; i < count; i++)
+        total += columns[i].width + (i > 0 ? GAP : 0);
+    while (total > width && (i = widest_text(columns, count)) >= 0) {
+        size_t spare = columns[i].width - TEXT_WIDTH_MIN;
+        size_t cut = spare < total - width ? spare : total - width;
+        columns[i].width -= cut;
+        total -= cut;
+    }
+    while (total > width && count > 1)
+        total -= columns[--count].width + GAP;
+    return count;
+}
+
+static void name_the_rest(const struct table *t, int shown, const char *indent, FILE *out)
+{
+    CLEANUP_BUF struct buf line = {0};
+    for (int i = shown; i < t->columns; i++)
+        buf_printf(&line, "%s%s", i > shown ? ", " : "", t->names[i]);
+    fprintf(out, "%snot shown for lack of width: %s\n", indent, (const char *)line.data);
+}
+
+void table_print(const struct table *t, const char *indent, size_t width, FILE *out)
 {
     CLEANUP_FREE struct column *columns = mem_array((size_t)t->columns, sizeof(*columns));
     CLEANUP_BUF struct buf text = {0}, line = {0};
-    for (int i = 0; i < t->columns; i++) {
+    for (int i = 0; i < t->columns; i++)
         columns[i] = measure(t, i);
-        buf_puts(&line, i > 0 ? "  " : indent);
+    int shown = width > 0 ? fit(columns, t->columns, strlen(indent), width) : t->columns;
+    for (int i = 0; i < shown; i++) {
+        buf_printf(&line, "%*s", i > 0 ? GAP : (int)strlen(indent), "");
         put_aligned(t->names[i], columns[i], &line);
     }
     end_line(&line, out);
     for (size_t row = 0; row < table_rows(t); row++) {
-        for (int i = 0; i < t->columns; i++) {
-            put_cell(at(t, row, i), TABLE_TEXT_WIDTH, &text);
-            buf_puts(&line, i > 0 ? "  " : indent);
+        for (int i = 0; i < shown; i++) {
+            put_cell(at(t, row, i), columns[i].width, &text);
+            buf_printf(&line, "%*s", i > 0 ? GAP : (int)strlen(indent), "");
             put_aligned((const char *)text.data, columns[i], &line);
         }
         end_line(&line, out);
     }
+    if (shown < t->columns)
+        name_the_rest(t, shown, indent, out);
 }
 
 void table_print_row(const struct table *t, const char *indent, FILE *out)

@@ -7,8 +7,6 @@
 
 #include "cli/rundb.h"
 
-enum { TABLE_TEXT_WIDTH = 48 }; /* longer text is cut in a table, never in JSON */
-
 /* All rows of a query, read at once so that no transaction stays open while they are printed. */
 struct table {
     int columns;
@@ -23,8 +21,10 @@ int table_read(struct rundb_query *q, size_t rows_max, bool reverse, struct tabl
 void table_done(struct table *t);
 size_t table_rows(const struct table *t);
 
-/* Aligned columns under their names; numbers to the right. */
-void table_print(const struct table *t, const char *indent, FILE *out);
+/* Aligned columns under their names; numbers to the right. Long text is cut, in JSON never. width
+ * is the terminal's: long text becomes narrower until the table fits, then columns at the right are
+ * left out and a line names them; 0: there is none. */
+void table_print(const struct table *t, const char *indent, size_t width, FILE *out);
 /* One line for each column of the first row: for tables of a single row. */
 void table_print_row(const struct table *t, const char *indent, FILE *out);
 

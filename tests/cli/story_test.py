@@ -1,11 +1,16 @@
 """cohort inspect, explain and replay over a run made by hand: every state of a group, damage, hostile text."""
+import fcntl
 import os
+import pty
 import struct
+import subprocess
 import sys
+import termios
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from commands import NEEDS, check, cohort, equal, main, must, read_rows, refused
+from e2e import BIN
 from made_run import MadeRun, N, REWARDS, mean_std
 
 SUBJECTS = ("steps", "groups", "workers", "verdicts", "events")
@@ -36,6 +41,47 @@ def overview(directory, rng):
     equal([e["mode"] for e in page["evaluations"]], ["sampled"], "evaluations")
     equal(len(page["workers"]), 2, "workers")
     equal([a["kind"] for a in page["alarms"]], ["odd"], "alarms")
+
+
+
+def on_a_terminal(columns, *args):
+    """What a command writes to a terminal of that many columns, as lines."""
+    leader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    child = subprocess.Popen([BIN["cohort"], *args], stdout=terminal, stdin=subprocess.DEVNULL)
+    os.close(terminal)
+    text = b""
+    while True:
+        try:
+            text += os.read(leader, 65536)
+        except OSError:  # EIO: the child has closed it
+            break
+    os.close(leader)
+    equal(child.wait(timeout=60), 0, "exit status")
+    return harmless(text.decode()).splitlines()
+
+
+def narrow_terminals(directory, rng):
+    run = MadeRun(directory)
+    for subject in ((), ("group", "1"), *((s,) for s in SUBJECTS)):
+        wide = on_a_terminal(1000, "inspect", run.dir, *subject)
+        equal(wide, must(cohort("inspect", run.dir, *subject)).splitlines(), f"{subject} with room for all")
+        narrow = on_a_terminal(60, "inspect", run.dir, *subject)
+        tables = [line for line in narrow if not line.startswith("  ") and "not shown" not in line]
+        equal([line for line in tables if len(line) > 60 and subject and subject[0] in SUBJECTS], [], f"{subject} at 60 columns")
+    steps = on_a_terminal(60, "inspect", run.dir, "steps")
+    columns = on_a_terminal(1000, "inspect", run.dir, "steps")[0].split()
+    equal(steps[0].split() + steps[-1].split(": ")[1].split(", "), columns, "columns shown and named")
+
+
+def examples_of_the_help(directory, rng):
+    """Lines that people paste are not broken: they are the same however wide the help is."""
+    for command in ("init", "sample", "eval", "grade", "inspect", "explain", "replay", "digest"):
+        both = [must(cohort(command, "--help", env={**os.environ, "ARGP_HELP_FMT": f"rmargin={margin}"})) for margin in (79, 250)]
+        usual, wide = ([line for line in text.split("Example:")[1].splitlines() if line.startswith("  ")] for text in both)
+        check(usual, f"no example in cohort {command} --help")
+        equal(usual, wide, f"examples of cohort {command} --help")
+
 
 
 def lists(directory, rng):
@@ -234,5 +280,5 @@ def while_somebody_writes(directory, rng):
     run.sql("ROLLBACK")
 
 
-main(overview, lists, one_group, story_of_a_trained_one, story_of_the_others, story_with_other_rules, prompt_by_a_template, stored_numbers_that_disagree,
+main(overview, narrow_terminals, examples_of_the_help, lists, one_group, story_of_a_trained_one, story_of_the_others, story_with_other_rules, prompt_by_a_template, stored_numbers_that_disagree,
      tokens_shown, damaged_samples, replay, kept_versions_are_listed, no_run, while_somebody_writes, needs=NEEDS)
