@@ -84,7 +84,7 @@ static int count_bad(void)
             printf("skip: %s: no %s here\n", h->name, h->language);
             continue;
         }
-        if (getuid() != 0 && (strstr(h->source, "fork") || strstr(h->name, "holds"))) {
+        if (getuid() != 0 && (strstr(h->source, "fork()") || strstr(h->name, "holds"))) {
             printf("skip: %s: without control groups there are no processes\n", h->name);
             continue;
         }

@@ -147,7 +147,51 @@ const struct hostile hostile_programs[] = {
     {"priority", "c", C_DENIED("({errno=0;syscall(SYS_setpriority,0,0,-5);})"), END(EXITED), 0,
         "denied\n"},
 
-    /* the end counts as the first process of the box saw it */
+    /* aimed at how these boxes are made */
+    {"another order for the zygote", "python",
+        "import ctypes\nl=ctypes.PyDLL('/warm.so')\nl.launch_ready()\n"
+        "l.launch_lost(7)\nprint('still here')",
+        END(EXITED) | END(VIOLATION), ANY, NULL},
+    {"a zygote of its own", "python",
+        "import ctypes\ntry: l=ctypes.PyDLL('/warm.so')\nexcept OSError: exit()\n"
+        "l.launch_next()\nprint('an order came')",
+        END(EXITED), 0, ""},
+    {"descriptors of the zygote", "c",
+        C_MAIN("int n=0;for(int f=64;f<2048;f++)n+=fcntl(f,F_GETFD)>=0;struct stat s;"
+               "n+=fstat(960,&s)==0;printf(\"%d %d\\n\",n,dup2(0,960))"),
+        END(EXITED), 0, "0 -1\n"},
+    {"the zygote's setns", "c",
+        C_MAIN("puts(setns(961,CLONE_NEWPID)<0&&errno==EBADF?\"denied\":\"done\");"
+               "setns(0,CLONE_NEWPID);puts(\"alive\")"),
+        END(VIOLATION), SIGSYS, NULL},
+    {"the zygote's umount2", "c", C_DENIED("syscall(SYS_umount2,\"/box\",10)"), END(EXITED), 0,
+        "denied\n"},
+    {"the zygote's move_mount", "c", C_DENIED("syscall(SYS_move_mount,962,\"\",-100,\"/box\",4)"),
+        END(EXITED), 0, "denied\n"},
+    {"rights back", "c",
+        C_DENIED(
+            "({int h[2]={0x20080522,0};unsigned d[6]={-1u,-1u,-1u};syscall(SYS_capset,h,d);})"),
+        END(EXITED), 0, "denied\n"},
+    {"more descriptors than a program has", "c",
+        C_DENIED("({struct{long a,b;}l={4096,4096};syscall(SYS_prlimit64,0,7,&l,0);})"),
+        END(EXITED), 0, "denied\n"},
+    {"stopping the first process", "c",
+        C_MAIN("kill(1,SIGSTOP);kill(1,SIGTERM);kill(1,SIGKILL);puts(\"alone\")"), END(EXITED), 0,
+        "alone\n"},
+    {"a first process that is waited out", "c",
+        C_MAIN("if(vfork()==0){setsid();if(fork()==0){signal(SIGTERM,SIG_IGN);for(;;)pause();}"
+               "_exit(0);}puts(\"done\")"),
+        END(EXITED), 0, "done\n"},
+    {"interpreter that cannot end", "python",
+        "import os,sys,atexit\nos._exit=sys.exit=lambda *a: None\natexit.register(lambda: 1/0)\n"
+        "sys.excepthook=None\nsys.stdout=None\nraise KeyError",
+        END(EXITED), 1, ""},
+    {"memory in the interpreter", "python", "a=[]\nwhile True: a.append(bytearray(1<<20))",
+        END(MEMORY) | END(EXITED), ANY, NULL},
+    {"memory of a library's name", "python", PY_DENIED("open('/warm.so','r+b')"), END(EXITED), 0,
+        "denied\n"},
+
+    /* the end counts as the zygote saw it */
     {"child that fails", "c", C_MAIN("if(vfork()==0)_exit(9);puts(\"ok\")"), END(EXITED), 0,
         "ok\n"},
     {"no output after the end", "python",
