@@ -250,7 +250,7 @@ static int check_request(const struct box_request *q, struct err *e)
 }
 
 static int run_once(
-    struct box *b, const struct buf *message, struct box_result *ret, size_t count, struct err *e)
+    struct box *b, const struct box_request *q, struct box_result *ret, size_t count, struct err *e)
 {
     int fd = -1;
     uint64_t generation;
@@ -258,7 +258,7 @@ static int run_once(
     int r = take(b, &fd, &generation, e);
     if (r < 0)
         return r;
-    r = wire_write(fd, message, e);
+    r = wire_write_requests(fd, q, count, e);
     if (r == 0)
         r = wire_read(fd, &reply, e);
     bool good = r == 1 && wire_results_unpack(reply.data, reply.len, ret, count);
@@ -270,16 +270,13 @@ static int run_once(
 static int run(
     struct box *b, const struct box_request *q, struct box_result *ret, size_t count, struct err *e)
 {
-    CLEANUP_BUF struct buf message = {0};
-    wire_parts_begin(&message, count);
     for (size_t i = 0; i < count; i++) {
         if (check_request(&q[i], e) < 0)
             return e->code;
-        wire_request_add(&message, &q[i]);
     }
     int r = ERR_RETRY;
     for (int i = 0; i < TRIES && r == ERR_RETRY; i++)
-        r = run_once(b, &message, ret, count, e);
+        r = run_once(b, q, ret, count, e);
     return r;
 }
 

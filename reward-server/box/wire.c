@@ -13,6 +13,32 @@ static void put_bytes(struct buf *b, const void *data, size_t n)
     buf_append(b, data, n);
 }
 
+/* Bytes that are sent from where they lie, between those of a text: a compiled program is large,
+ * and each copy of it costs as much as a process. */
+struct splices {
+    size_t count, bytes;
+    struct {
+        size_t at; /* in the text */
+        const void *data;
+        size_t n;
+    } list[BOX_PAIR * (BOX_FILES_MAX + 1)];
+};
+enum { SPLICE_BYTES_MIN = 16 << 10 };
+
+/* s NULL: all goes into the text. */
+static void put_spliced(struct buf *b, struct splices *s, const void *data, size_t n)
+{
+    if (s == NULL || n < SPLICE_BYTES_MIN || s->count == ARRAY_LEN(s->list)) {
+        put_bytes(b, data, n);
+        return;
+    }
+    buf_put_u32(b, (uint32_t)n);
+    s->list[s->count].at = b->len;
+    s->list[s->count].data = data;
+    s->list[s->count++].n = n;
+    s->bytes += n;
+}
+
 static void put_text(struct buf *b, const char *s)
 {
     put_bytes(b, s, strlen(s) + 1);
@@ -67,7 +93,7 @@ static const char *take_text(struct reader *r)
 
 /* ---- requests ---- */
 
-static void request_pack(struct buf *out, const struct box_request *q)
+static void request_pack(struct buf *out, struct splices *s, const struct box_request *q)
 {
     uint64_t limits[BOX_LIMITS];
     memcpy(limits, &q->limits, sizeof(limits));
@@ -76,12 +102,22 @@ static void request_pack(struct buf *out, const struct box_request *q)
     buf_put_u32(out, q->cold);
     for (size_t i = 0; i < BOX_LIMITS; i++)
         buf_put_u64(out, limits[i]);
-    put_bytes(out, q->input, q->input_len);
+    put_spliced(out, s, q->input, q->input_len);
     buf_put_u32(out, (uint32_t)q->file_count);
     for (size_t i = 0; i < q->file_count; i++) {
         put_text(out, q->files[i].name);
-        put_bytes(out, q->files[i].data, q->files[i].n);
+        put_spliced(out, s, q->files[i].data, q->files[i].n);
     }
+}
+
+/* With its length before it. */
+static void request_add(struct buf *out, struct splices *s, const struct box_request *q)
+{
+    size_t at = out->len, spliced = s != NULL ? s->bytes : 0;
+    buf_put_u32(out, 0);
+    request_pack(out, s, q);
+    size_t more = s != NULL ? s->bytes - spliced : 0;
+    put_u32(out->data + at, (uint32_t)(out->len - at - 4 + more));
 }
 
 static bool request_unpack(
@@ -166,9 +202,7 @@ void wire_parts_begin(struct buf *out, size_t count)
 
 void wire_request_add(struct buf *out, const struct box_request *q)
 {
-    CLEANUP_BUF struct buf part = {0};
-    request_pack(&part, q);
-    put_bytes(out, part.data, part.len);
+    request_add(out, NULL, q);
 }
 
 void wire_result_add(struct buf *out, const struct box_result *r)
@@ -262,4 +296,24 @@ int wire_write(int fd, const struct buf *message, struct err *e)
     put_u32(head, (uint32_t)message->len);
     int r = send_all(fd, head, sizeof(head), e);
     return r < 0 ? r : send_all(fd, message->data, message->len, e);
+}
+
+int wire_write_requests(int fd, const struct box_request *q, size_t count, struct err *e)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct splices s = {0};
+    size_t done = 0;
+    buf_put_u32(&text, 0);
+    buf_put_u32(&text, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        request_add(&text, &s, &q[i]);
+    put_u32(text.data, (uint32_t)(text.len - 4 + s.bytes));
+    int r = 0;
+    for (size_t i = 0; i < s.count && r == 0; i++) {
+        r = send_all(fd, text.data + done, s.list[i].at - done, e);
+        done = s.list[i].at;
+        if (r == 0)
+            r = send_all(fd, s.list[i].data, s.list[i].n, e);
+    }
+    return r < 0 ? r : send_all(fd, text.data + done, text.len - done, e);
 }

@@ -37,4 +37,8 @@ bool wire_results_unpack(const uint8_t *data, size_t n, struct box_result *ret, 
 int wire_read(int fd, struct buf *out, struct err *e) ERR_WARN_UNUSED;
 int wire_write(int fd, const struct buf *message, struct err *e) ERR_WARN_UNUSED;
 
+/* The message of these requests, without a copy of what is large. */
+int wire_write_requests(
+    int fd, const struct box_request *q, size_t count, struct err *e) ERR_WARN_UNUSED;
+
 #endif
