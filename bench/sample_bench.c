@@ -115,9 +115,10 @@ static int measure(struct source *s, const struct bench_model *m, struct err *e)
     if (r == 0) {
         const char *unit = o->publish ? "seconds from parameters to first tokens" : "tokens/s";
         qsort(results, o->rounds, sizeof(*results), by_size);
-        printf("%s %s %u sequences, %u threads: %.4g %s, median of %u (%.4g to %.4g)\n", o->shape,
-            weights_type_name(o->weights), o->sequences, o->threads, results[o->rounds / 2], unit,
-            o->rounds, results[0], results[o->rounds - 1]);
+        int places = o->publish ? 3 : 1;
+        printf("%s %s %u sequences, %u threads: %.*f %s, median of %u (%.*f to %.*f)\n", o->shape,
+            weights_type_name(o->weights), o->sequences, o->threads, places, results[o->rounds / 2],
+            unit, o->rounds, places, results[0], places, results[o->rounds - 1]);
     }
     free(results);
     return r;
