@@ -6,11 +6,11 @@
  * PREFILL_ROWS rows of unfinished prompts and one row of every running sequence. In a small model
  * spans are dealt to threads in contiguous runs of about equal rows; a thread takes its spans
  * through the whole network, then samples: there is no barrier inside a step. A large model's
- * weights come from memory, so there all threads take all rows through each layer together, as a
- * team (team.h), and read them once. A step allocates nothing. When a prompt is
- * through, the first token of all its completions is sampled from its last row; completions of one
- * token are finished with that, the others wait for a slot and pages, oldest group first; no group
- * is opened while others wait.
+ * weights come from memory; where a thread's own rows are few or uneven, all threads take all rows
+ * through each layer together, as a team (team.h), and read the weights once. A step allocates
+ * nothing. When a prompt is through, the first token of all its completions is sampled from its
+ * last row; completions of one token are finished with that, the others wait for a slot and pages,
+ * oldest group first; no group is opened while others wait.
  *
  * What a thread writes in a step: its own activations, pages that its sequences own, and the tokens
  * of its sequences. Everything else happens between steps on the calling thread.
@@ -152,6 +152,20 @@ static int check_table(
     return 0;
 }
 
+struct packing {
+    struct engine *engine;
+    const struct params *params;
+};
+
+static void pack_share(void *arg, size_t task, unsigned thread)
+{
+    (void)thread;
+    struct packing *p = arg;
+    struct pool *pool = p->engine->pool;
+    struct team team = {.pool = pool, .index = (unsigned)task, .size = pool_threads(pool)};
+    weights_pack_share(p->engine->weights, p->params, &team);
+}
+
 int engine_load(struct engine *en, const struct params *p, enum weights_type type, struct err *e)
 {
     assert(!en->groups);
@@ -164,7 +178,8 @@ int engine_load(struct engine *en, const struct params *p, enum weights_type typ
         r = weights_new(en->table, type, &en->weights, e);
     if (r < 0)
         return err_ctx(e, "load weights");
-    weights_pack(en->weights, p);
+    struct packing packing = {en, p};
+    pool_run(en->pool, pool_threads(en->pool), pack_share, &packing);
     return 0;
 }
 

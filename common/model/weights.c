@@ -158,19 +158,34 @@ void weights_free(struct weights *w)
     free(w);
 }
 
-void weights_pack(struct weights *w, const struct params *p)
+/* Whole panels of a matrix are packed as a matrix of their own. */
+static void slot_pack(
+    const struct weights *w, const struct slot *s, const float *from, const struct team *team)
+{
+    struct share own = team_share(team, s->N, OPS_PANEL);
+    if (s->K == 0) {
+        memcpy((float *)s->dest + own.first, from + own.first, own.count * sizeof(float));
+        return;
+    }
+    uint8_t *dest = (uint8_t *)s->dest + linear_packed_bytes(w->type, own.first, s->K);
+    from += own.first * s->K;
+    if (w->type == WEIGHTS_INT8)
+        ops_pack_int8((void *)dest, from, own.count, s->K);
+    else if (w->type == WEIGHTS_BF16)
+        ops_pack_bf16((void *)dest, from, own.count, s->K);
+    else
+        ops_pack((void *)dest, from, own.count, s->K);
+}
+
+void weights_pack_share(struct weights *w, const struct params *p, const struct team *team)
 {
     assert(!w->view);
-    for (size_t i = 0; i < w->slot_count; i++) {
-        const struct slot *s = &w->slots[i];
-        const float *from = p->data + s->offset;
-        if (s->K == 0)
-            memcpy(s->dest, from, s->N * sizeof(float));
-        else if (w->type == WEIGHTS_INT8)
-            ops_pack_int8(s->dest, from, s->N, s->K);
-        else if (w->type == WEIGHTS_BF16)
-            ops_pack_bf16(s->dest, from, s->N, s->K);
-        else
-            ops_pack(s->dest, from, s->N, s->K);
-    }
+    for (size_t i = 0; i < w->slot_count; i++)
+        slot_pack(w, &w->slots[i], p->data + w->slots[i].offset, team);
+}
+
+void weights_pack(struct weights *w, const struct params *p)
+{
+    struct team alone = {0};
+    weights_pack_share(w, p, &alone);
 }

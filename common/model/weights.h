@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/words.h"
 #include "common/model/params.h"
+#include "common/model/team.h"
 
 struct weights;
 
@@ -21,5 +22,7 @@ int weights_view(const struct params *p, struct weights **ret, struct err *e) ER
 void weights_free(struct weights *w);
 void weights_pack(struct weights *w, const struct params *p); /* copies what it needs of p; not
                                                                  for a view */
+/* One member's share of that; the set is packed when all members have come back. */
+void weights_pack_share(struct weights *w, const struct params *p, const struct team *team);
 
 #endif

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { LINE = 16 }; /* floats of a cache line: both sides are walked in blocks of whole lines */
+
 size_t ops_packed_floats(size_t N, size_t K)
 {
     return (N + OPS_PANEL - 1) / OPS_PANEL * OPS_PANEL * K;
@@ -12,9 +14,12 @@ size_t ops_packed_floats(size_t N, size_t K)
 void ops_pack(float *packed, const float *w, size_t N, size_t K)
 {
     for (size_t n0 = 0; n0 < N; n0 += OPS_PANEL) {
-        for (size_t k = 0; k < K; k++)
+        for (size_t k0 = 0; k0 < K; k0 += LINE) {
+            size_t k1 = K - k0 < LINE ? K : k0 + LINE;
             for (size_t i = 0; i < OPS_PANEL; i++)
-                packed[k * OPS_PANEL + i] = n0 + i < N ? w[(n0 + i) * K + k] : 0.0f;
+                for (size_t k = k0; k < k1; k++)
+                    packed[k * OPS_PANEL + i] = n0 + i < N ? w[(n0 + i) * K + k] : 0.0f;
+        }
         packed += K * OPS_PANEL;
     }
 }
