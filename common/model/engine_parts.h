@@ -61,7 +61,7 @@ struct engine {
     struct pool *pool;
     struct kv kv;
     uint32_t batch_max;
-    bool large; /* parameters come from memory in every step: the threads share one pass */
+    bool large; /* parameters come from memory in every step */
     struct worker *workers;
     struct slot_seq *slots; /* batch_max */
     uint32_t running;

@@ -5,7 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { THREAD_ROWS_MIN = 4 }; /* below it, another thread costs more than it brings */
+enum {
+    THREAD_ROWS_MIN = 4, /* below it, another thread costs more than it brings */
+    OWN_ROWS_MIN = 16,   /* of a large model: below it, a thread waits for weights */
+};
 
 static void add_span(struct engine *en, struct span span, const uint32_t *tokens, struct goal goal)
 {
@@ -81,15 +84,30 @@ static size_t gather_team(struct engine *en)
     return deal(en, 1) * en->team;
 }
 
+/* Whether each worker has enough rows to use a weight for longer than it takes to arrive, and all
+ * have about the same. */
+static bool is_even(const struct engine *en, size_t workers)
+{
+    size_t least = en->rows, most = 0;
+    for (size_t i = 0; i < workers; i++) {
+        size_t rows = en->workers[i].rows;
+        least = rows < least ? rows : least;
+        most = rows > most ? rows : most;
+    }
+    return least >= OWN_ROWS_MIN && most - least <= least / 4;
+}
+
 /* Sets the step's team; returns how many workers run. */
 static size_t divide(struct engine *en)
 {
     size_t threads = pool_threads(en->pool), workers = en->rows / THREAD_ROWS_MIN;
-    en->team = en->large ? (unsigned)threads : 1;
-    if (en->team > 1)
-        return gather_team(en);
     workers = workers < threads ? workers : threads;
-    return deal(en, workers > 0 ? workers : 1);
+    workers = deal(en, workers > 0 ? workers : 1);
+    en->team = 1;
+    if (!en->large || threads == 1 || (workers == threads && is_even(en, workers)))
+        return workers;
+    en->team = (unsigned)threads;
+    return gather_team(en);
 }
 
 static void sample_token(struct worker *w, const struct group *g, uint32_t index, const float *z)

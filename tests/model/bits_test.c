@@ -1,6 +1,7 @@
 /* bits_test.c: the log-prob that the engine reports has the bits that training computes (DESIGN
  * G5): for every family, weights type, prompt length, group size, batch, thread count, division of
- * the work between threads, instruction set and cut of the micro-batches. */
+ * the work between threads, use of the pages before, instruction set and cut of the micro-batches.
+ */
 #include "common/model/engine_parts.h"
 #include "tests/model/fixture.h"
 
@@ -15,7 +16,7 @@ struct trial {
     struct model *model;
     float temperature;
     uint32_t vocab, stop;
-    size_t count, next;
+    size_t count, next, asked;
     struct sample_request requests[GROUPS_MAX];
     struct groups sampled; /* tokens */
     float *logp[GROUPS_MAX][COMPLETIONS_MAX];
@@ -88,6 +89,44 @@ static void trial_done(struct trial *t)
     groups_done(&t->sampled);
 }
 
+static bool next_other(void *arg, struct sample_request *ret)
+{
+    struct trial *t = arg;
+    if (t->next == t->count)
+        return false;
+    *ret = t->requests[t->next++];
+    ret->key.seed++;
+    return true;
+}
+
+static void forget(void *arg, uint64_t tag, const struct sampled *completions, uint32_t n)
+{
+    (void)arg;
+    (void)tag;
+    (void)completions;
+    (void)n;
+}
+
+/* Some groups, at some step. */
+static bool at_times(void *arg, uint64_t tag)
+{
+    struct trial *t = arg;
+    return (tag + t->asked++) % 11 == 10;
+}
+
+/* Other completions of the same prompts, some dropped on the way: pages are filled, given back and
+ * will be filled again. */
+static void use_pages(struct engine *en, const struct trial *t, struct rng *r)
+{
+    struct err err;
+    struct trial other = *t;
+    struct engine_source source = {.next = next_other, .done = forget, .arg = &other};
+    if (pick(r, 0, 1))
+        source.cancelled = at_times;
+    assert_ok(engine_run(en, &source, &err));
+    assert_int_equal(engine_stats(en).pages_used, 0);
+}
+
 static void sample_all(struct trial *t, struct rng *r)
 {
     struct err err;
@@ -102,6 +141,8 @@ static void sample_all(struct trial *t, struct rng *r)
     assert_ok(engine_new(&t->model->config, &o, &en, &err));
     en->large = pick(r, 0, 1); /* threads share each layer, as for models of more than 16 MiB */
     assert_ok(engine_load(en, &t->model->params, t->model->type, &err));
+    for (uint32_t before = pick(r, 0, 2); before > 0; before--)
+        use_pages(en, t, r);
     assert_ok(engine_run(en, &source, &err));
     assert_int_equal(engine_stats(en).pages_used, 0);
     engine_free(en);
