@@ -116,7 +116,7 @@ struct meeting {
 static void task_meet(void *arg, size_t task, unsigned thread)
 {
     struct meeting *m = arg;
-    for (size_t round = 1; round <= 2000; round++) {
+    for (size_t round = 1; round <= 200; round++) {
         m->wrote[task] = round;
         pool_meet(m->pool, m->tasks);
         for (unsigned i = 0; thread == 0 && i < m->tasks; i++)
