@@ -51,6 +51,15 @@ static bool is_free_of(struct math_work *w, const struct math_node *x, const str
                                                              : math_is_constant(w, x);
 }
 
+/* "sqrt(10) ~ 3.162": an exact value with what it rounds to. */
+static bool is_with_approximation(struct math_work *w, const struct math_node *x)
+{
+    const struct math_node *decimal = x->kids[1];
+    return x->n == 2 && x->text[0] == '~' && decimal->kind == MATH_NUM && decimal->op == 1 &&
+           math_is_value(w, x->kids[0]) && math_is_constant(w, x->kids[0]) &&
+           ball_near(w, x->kids[0], decimal, decimal->places, 1);
+}
+
 /* The last side of "x = ... = value", before an approximation of it; of numbers alone, as in
  * "12 + 4 = 16", when it is true. */
 const struct math_node *relation_value(
@@ -58,6 +67,8 @@ const struct math_node *relation_value(
 {
     if (x->kind != MATH_REL || strspn(x->text, "=~") != x->n - 1)
         return NULL;
+    if (ret_name == NULL && is_with_approximation(w, x))
+        return x->kids[0];
     size_t last = x->n - 1;
     while (last > 1 && x->text[last - 1] == '~')
         last--;
