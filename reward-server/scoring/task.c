@@ -1,4 +1,4 @@
-/* task.c: parameters and tasks out of JSON. jansson is used here and in code_task.c. */
+/* task.c: parameters and tasks out of JSON. See also code_task.c. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
