@@ -12,11 +12,15 @@
 
 #include "reward-server/box/box.h"
 
+enum { CELL_STACK_BYTES = 8192 };
+
 struct cell {
     pid_t init; /* 0: none */
     int hold;   /* owned; a pipe, at whose end the first process leaves */
+    int held;   /* the other end's number, in the first process */
     int pid_ns; /* owned */
     int work;   /* owned; a file system that is mounted nowhere yet */
+    _Alignas(16) char stack[CELL_STACK_BYTES]; /* of the first process, which shares our memory */
 };
 
 /* False with errno set. */
