@@ -1,11 +1,10 @@
 /* daemons.c: see daemons.h. */
 #include "cli/daemons.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 
 static const struct {
@@ -15,28 +14,6 @@ static const struct {
     [CHILD_ACTOR] = {"cohort-actor", "actor", "actor"},
     [CHILD_REWARD] = {"cohort-reward-server", "reward-server", "reward"},
 };
-
-static char *find_program(enum child_role role, struct err *e)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n < 0) {
-        (void)err_sys(e, ERR_FAIL, "looking for %s beside this program", daemons[role].program);
-        return NULL;
-    }
-    self[n] = '\0';
-    *strrchr(self, '/') = '\0'; /* the kernel's path is absolute */
-    CLEANUP_FREE char *beside = mem_printf("%s/%s", self, daemons[role].program);
-    CLEANUP_FREE char *built =
-        mem_printf("%s/../%s/%s", self, daemons[role].build_dir, daemons[role].program);
-    if (access(beside, X_OK) == 0)
-        return steal(&beside);
-    if (access(built, X_OK) == 0)
-        return steal(&built);
-    (void)err_set(
-        e, ERR_FAIL, "no program '%s' and no '%s': install or build all of cohort", beside, built);
-    return NULL;
-}
 
 static const char *const *make_argv(
     const struct daemon_line *line, const char *program, const char *name)
@@ -79,7 +56,8 @@ static const char *const *make_fault(const struct daemon_line *line, const char 
 int daemon_children_add(struct daemon_children *c, const struct daemon_line *line,
     enum child_role role, unsigned count, struct err *e)
 {
-    CLEANUP_FREE char *program = count > 0 ? find_program(role, e) : NULL;
+    CLEANUP_FREE char *program =
+        count > 0 ? file_program(daemons[role].program, daemons[role].build_dir, e) : NULL;
     if (count > 0 && program == NULL)
         return e->code;
     for (unsigned i = 0; i < count; i++) {

@@ -263,3 +263,28 @@ int file_remove_tree(const char *path, struct err *e)
         return err_sys(e, ERR_FAIL, "cannot remove '%s'", path);
     return 0;
 }
+
+char *file_program(const char *name, const char *build_dir, struct err *e)
+{
+    static const char *const roots[] = {"..", "../.."}; /* a room's programs; its tests */
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n < 0) {
+        (void)err_sys(e, ERR_FAIL, "looking for %s beside this program", name);
+        return NULL;
+    }
+    self[n] = '\0';
+    *strrchr(self, '/') = '\0'; /* the kernel's path is absolute */
+    CLEANUP_FREE char *beside = mem_printf("%s/%s", self, name);
+    if (access(beside, X_OK) == 0)
+        return steal(&beside);
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
+        CLEANUP_FREE char *built = mem_printf("%s/%s/%s/%s", self, roots[i], build_dir, name);
+        if (access(built, X_OK) == 0)
+            return steal(&built);
+    }
+    (void)err_set(e, ERR_FAIL,
+        "no program '%s', nor one in %s of a build tree: install or build all of cohort", beside,
+        build_dir);
+    return NULL;
+}

@@ -24,6 +24,9 @@ int file_pread_all(int fd, void *data, size_t n, uint64_t offset, struct err *e)
 bool file_exists(const char *path);
 int file_remove_tree(
     const char *path, struct err *e) ERR_WARN_UNUSED; /* a missing path is no error */
+/* Path of another program of cohort: beside this one, or in build_dir of the build tree around it.
+ * The caller's; NULL and *e when it is in neither. */
+char *file_program(const char *name, const char *build_dir, struct err *e) ERR_WARN_UNUSED;
 void file_close(int *fd); /* for CLEANUP: closes when >= 0 and sets -1 */
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -32,27 +31,6 @@ struct box {
 };
 
 /* ---- starting ---- */
-
-static char *find_program(struct err *e)
-{
-    static const char *const places[] = {"cohort-box", "../reward-server/box/cohort-box"};
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    for (size_t i = 0; slash != NULL && i < ARRAY_LEN(places); i++) {
-        char *path = mem_printf("%s/%s", self, places[i]);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
-    }
-    (void)err_set(e, ERR_FAIL,
-        "no program 'cohort-box' in '%s' and no '%s/%s': install or build all of cohort", self,
-        self, places[1]);
-    return NULL;
-}
 
 static int spawn(struct box *b, int child_end, struct err *e)
 {
@@ -120,7 +98,8 @@ static int start(struct box *b, struct err *e)
 
 int box_open(const char *program, struct box **ret, struct err *e)
 {
-    char *path = program != NULL ? mem_strdup(program) : find_program(e);
+    char *path =
+        program != NULL ? mem_strdup(program) : file_program("cohort-box", "reward-server/box", e);
     if (path == NULL)
         return e->code;
     struct box *b = mem_alloc(sizeof(*b));

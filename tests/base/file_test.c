@@ -217,6 +217,18 @@ static void trees_have_a_depth_limit(void **state)
     assert_false(file_exists(tree));
 }
 
+static void programs_beside_this_one(void **state)
+{
+    struct err e = {0};
+    CLEANUP_FREE char *found = file_program("base_file_test", "no/such", &e);
+    assert_non_null(found);
+    assert_int_equal(access(found, X_OK), 0);
+    assert_null(file_program("cohort-nothing", "no/such", &e));
+    assert_int_equal(e.code, ERR_FAIL);
+    assert_non_null(strstr(e.msg, "cohort-nothing"));
+    assert_non_null(strstr(e.msg, "no/such"));
+}
+
 static void closing_twice(void **state)
 {
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -242,6 +254,7 @@ int main(void)
         FILE_TEST(directories),
         FILE_TEST(trees_go_but_links_stay_unfollowed),
         FILE_TEST(trees_have_a_depth_limit),
+        cmocka_unit_test(programs_beside_this_one),
         cmocka_unit_test(closing_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

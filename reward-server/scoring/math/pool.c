@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -34,28 +33,6 @@ struct math_pool {
 };
 
 /* ---- workers ---- */
-
-static char *find_program(struct err *e)
-{
-    static const char *const places[] = {"cohort-math", "../reward-server/scoring/cohort-math",
-        "../../reward-server/scoring/cohort-math"};
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash != NULL)
-        *slash = '\0';
-    for (size_t i = 0; slash != NULL && i < ARRAY_LEN(places); i++) {
-        char *path = mem_printf("%s/%s", self, places[i]);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
-    }
-    (void)err_set(e, ERR_FAIL,
-        "no program 'cohort-math' in '%s' and no '%s/%s': install or build all of cohort", self,
-        self, places[1]);
-    return NULL;
-}
 
 /* Its end of the pair is its standard input, both ways; what it says goes to our standard error. */
 static int worker_spawn(const char *program, int child_end, pid_t *ret, struct err *e)
@@ -208,7 +185,8 @@ int math_pool_open(const char *program, unsigned deadline_ms, struct math_pool *
     static const char one[] = "1";
     const struct math_request probe = {{one, 1}, {one, 1}, true};
     struct math_outcome outcome;
-    char *path = program != NULL ? mem_strdup(program) : find_program(e);
+    char *path = program != NULL ? mem_strdup(program)
+                                 : file_program("cohort-math", "reward-server/scoring", e);
     if (path == NULL)
         return e->code;
     struct math_pool *p = mem_alloc(sizeof(*p));
