@@ -1,8 +1,8 @@
 """Hostile programs, as a table: what each does, and the verdicts that it may get. Data alone; attacks_test.py runs it.
 
-Numbers 1 to 80 are the published and reported attacks on sandboxes and rewards, in the order in which the notes that this was
-made from list them: 1-24 use something up, 25-44 reach out of the box, 45-80 go for the reward. From 81 on they are aimed at this
-design: the channel between two boxes, the values that travel, the interpreter that serves calls.
+Numbers 1 to 80 are published and reported attacks on sandboxes and rewards: 1-24 use something up, 25-44 reach out of the box,
+45-80 go for the reward. From 81 on they are aimed at this design: the channel between two boxes, the values that travel, the
+interpreter that serves calls.
 
 A row: A(number, what it is, task, program, verdicts as root, verdicts as another user (None: the same), text in the reason).
 Tasks: "sum" (a Python program gets "3 4", must print 7), "sum in C", "lines" (must print 1 to n), "add" (a function, its value

@@ -176,6 +176,9 @@ def run_code(directory, rng):
         equal(fields(got, "status", "message", "compile_result", "executor_pod_name", "files"), ("Success", "", None, None, {}), "answer")
         equal(fields(got["run_result"], "status", "return_code", "stdout", "stderr"), ("Finished", 0, "ABC\n", "e\n"), "run_result")
         check(0 < got["run_result"]["execution_time"] < 60, "execution_time")
+        if os.path.exists("/usr/bin/node"):
+            got = s.post("/run_code", {"code": "console.log(6 * 7)", "language": "nodejs"})
+            equal(fields(got["run_result"], "stdout", "stderr"), ("42\n", ""), "the interpreter says nothing of its own")
         got = s.post("/run_code", python("raise SystemExit(3)"))
         equal((got["status"], got["run_result"]["return_code"]), ("Failed", 3), "exit status")
         got = s.post("/run_code", python("import os; os.kill(os.getpid(), 11)"))
