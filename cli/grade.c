@@ -222,7 +222,8 @@ static void take_oldest(struct grade *g)
 
 static void print_summary(const struct grade *g)
 {
-    fprintf(stderr, "%zu response%s:", g->total, g->total == 1 ? "" : "s");
+    fprintf(
+        stderr, "%zu response%s%s", g->total, g->total == 1 ? "" : "s", g->total > 0 ? ":" : "");
     for (int v = 0; v < VERDICT_COUNT; v++)
         if (g->verdicts[v] > 0)
             fprintf(stderr, " %zu %s", g->verdicts[v], verdict_name((enum verdict)v));

@@ -50,6 +50,7 @@ def index_of_a_row_with_a_key(directory, rng):
 def empty_and_blank(directory, rng):
     data = write_rows(directory, "tasks.jsonl", TASKS)
     equal(grade(data, write(directory, "r.jsonl", "")), [], "scores of nothing")
+    equal(cohort("grade", "--data", data, "--responses", os.path.join(directory, "r.jsonl"))[2], "0 responses\n", "summary of nothing")
     equal(grade(data, write(directory, "r.jsonl", "\n  \n\n")), [], "scores of blank lines")
     one = '{"id": 0, "response": "2"}'
     equal(len(grade(data, write(directory, "r.jsonl", "\n" + one + "\r\n\n" + one))), 2, "scores between blank lines")
