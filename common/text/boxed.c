@@ -1,12 +1,14 @@
 /* boxed.c: one pass with a small stack of open boxes. */
 #include "common/text/boxed.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <string.h>
 
 enum {
-    BARE_BYTES_MAX = 256
-}; /* a form without braces is looked at no further: keeps the pass linear */
+    BARE_BYTES_MAX = 256, /* a form without braces is looked at no further: keeps the pass linear */
+    MARK_BYTES = sizeof("\\boxed{") - 1,
+};
 
 struct scan {
     const char *text;
@@ -117,5 +119,65 @@ bool boxed_last(const char *text, size_t n, size_t *ret_begin, size_t *ret_len)
         return false;
     *ret_begin = s.begin;
     *ret_len = s.len;
+    return true;
+}
+
+/* Letters of a word that may stand between two boxes: a name, "and", "or", or a command for text or
+ * room. ret_separates: it says that there are two. */
+static bool is_joint_word(const char *s, size_t n, bool *ret_separates)
+{
+    static const char *const words[] = {"and", "or", "text", "mbox", "quad", "qquad"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strlen(words[i]) == n && memcmp(words[i], s, n) == 0) {
+            *ret_separates = *ret_separates || i < 2;
+            return true;
+        }
+    }
+    return n == 1;
+}
+
+/* Whether this stands between two boxes of one answer. "\boxed{n = 4}, therefore \boxed{5}" is a
+ * step and the answer. */
+static bool is_joint(const char *s, size_t n)
+{
+    enum { JOINT_BYTES_MAX = 40 };
+    bool separates = n == 0;
+    if (n > JOINT_BYTES_MAX)
+        return false;
+    for (size_t i = 0, word; i<n; i += word> 0 ? word : 1) {
+        for (word = 0; i + word < n && isalpha((unsigned char)s[i + word]); word++)
+            continue;
+        if (word > 0 && !is_joint_word(s + i, word, &separates))
+            return false;
+        if (word == 0 && (s[i] == '\0' || strchr(" ,;$\\{}()[]_=0123456789", s[i]) == NULL))
+            return false;
+        separates = separates || s[i] == ',' || s[i] == ';';
+    }
+    return separates;
+}
+
+/* Whether a content that begins here is that of "\\boxed{", not of another form. */
+static bool is_braced(const char *text, size_t begin)
+{
+    return begin >= MARK_BYTES && memcmp(text + begin - MARK_BYTES, "\\boxed{", MARK_BYTES) == 0;
+}
+
+bool boxed_row(const char *text, size_t n, size_t *ret_begin, size_t *ret_len)
+{
+    size_t begin, len;
+    if (!boxed_last(text, n, &begin, &len) || !is_braced(text, begin))
+        return false;
+    size_t first = begin, boxes = 1;
+    for (; boxes < BOXED_ROW_MAX; boxes++) {
+        size_t before, k, end = first - MARK_BYTES;
+        if (!boxed_last(text, end, &before, &k) || !is_braced(text, before) ||
+            !is_joint(text + before + k + 1, end - before - k - 1))
+            break;
+        first = before;
+    }
+    if (boxes == 1)
+        return false;
+    *ret_begin = first - MARK_BYTES;
+    *ret_len = begin + len + 1 - *ret_begin;
     return true;
 }

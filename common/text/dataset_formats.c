@@ -126,6 +126,7 @@ static int math_convert(const json_t *row, struct row_draft *d, struct err *e)
         return r;
     if (!boxed_last(solution, strlen(solution), &begin, &len) || len == 0)
         return err_set(e, ERR_DATA, "field 'solution': no \\boxed{...} with balanced braces in it");
+    (void)boxed_row(solution, strlen(solution), &begin, &len); /* cases, each in a box: all of it */
     set_answer(d, solution + begin, len);
     return 0;
 }

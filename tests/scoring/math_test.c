@@ -186,8 +186,12 @@ static void spellings_of_a_number_agree(void **state)
 static void rows_of_boxes_and_prose(void **state)
 {
     static const struct score_case cases[] = {
-        /* a row of boxes is a list, or its last box */
-        {A("5"), "\\boxed{4} or \\boxed{ 5 } then 6. The answer is 7", VERDICT_PASS, NULL, NULL},
+        /* a row of boxes is a list: whoever boxes two different things has not decided */
+        {A("5"), "\\boxed{4} or \\boxed{ 5 } then 6. The answer is 7", VERDICT_WRONG, NULL, NULL},
+        {A("5"), "\\boxed{4} and \\boxed{5}", VERDICT_WRONG, NULL, NULL},
+        {A("5"), "\\boxed{4}. \\boxed{5}", VERDICT_PASS, NULL, NULL},
+        {A("1/2"), "\\boxed{\\frac12} or $\\boxed{0.5}$", VERDICT_PASS, NULL, NULL},
+        {A("\\\\boxed{x+1} or \\\\boxed{1+x}"), "\\boxed{1+x}", VERDICT_PASS, NULL, NULL},
         {A("4"), "\\boxed{4} or \\boxed{5}", VERDICT_WRONG, NULL, NULL},
         {A("4, 5"), "\\boxed{4} and \\boxed{5}", VERDICT_PASS, NULL, NULL},
         {A("5"), "\\boxed{n=4}, and therefore \\boxed{5}", VERDICT_PASS, NULL, NULL},

@@ -81,12 +81,43 @@ static void nesting_is_seen_to_a_depth(void **state)
     }
 }
 
+/* Each text ends at its last byte: what reads beyond it is found by the sanitizer. */
+static void rows_of_boxes(void **state)
+{
+    static const struct {
+        const char *text, *row; /* NULL: none */
+    } cases[] = {
+        {"x is $\\boxed{1}$ or $\\boxed{2}$.", "\\boxed{1}$ or $\\boxed{2}"},
+        {"\\boxed{a}, \\boxed{b} \\text{ and } y_2 = \\boxed{\\frac{1}{2}}",
+            "\\boxed{a}, \\boxed{b} \\text{ and } y_2 = \\boxed{\\frac{1}{2}}"},
+        {"\\boxed{1}. \\boxed{2}, \\boxed{3}", "\\boxed{2}, \\boxed{3}"},
+        {"\\boxed{1}", NULL},
+        {"\\boxed{n=4}, and therefore \\boxed{5}", NULL},
+        {"\\boxed{1} is less than \\boxed{2}", NULL},
+        {"\\fbox and \\box \\boxed{2}", NULL}, /* a form without braces before it */
+        {"\\boxed 1, \\boxed{2}", NULL},
+        {"\\boxed{1}, \\boxed 2", NULL},
+        {"\\fbox{1} and \\boxed{2}", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t n = strlen(cases[i].text), begin = 0, len = 0;
+        CLEANUP_FREE char *text = mem_dup(cases[i].text, n);
+        bool found = boxed_row(text, n, &begin, &len);
+        assert_int_equal(found, cases[i].row != NULL);
+        if (found) {
+            assert_int_equal(len, strlen(cases[i].row));
+            assert_memory_equal(text + begin, cases[i].row, len);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_balanced_box_counts),
         cmocka_unit_test(hostile_texts_take_linear_time),
         cmocka_unit_test(nesting_is_seen_to_a_depth),
+        cmocka_unit_test(rows_of_boxes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

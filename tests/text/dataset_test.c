@@ -32,7 +32,9 @@ static const struct {
         {"0", "How?", NULL, "5", "{\"answer\":\"5\"}"}},
     {"{\"problem\":\"P\",\"solution\":\"\\\\boxed{1} and "
      "\\\\boxed{\\\\frac{3}{4}}.\",\"unique_id\":\"a/1\"}",
-        "math", {"a/1", "P", NULL, "\\frac{3}{4}", "{\"answer\":\"\\\\frac{3}{4}\"}"}},
+        "math",
+        {"a/1", "P", NULL, "\\boxed{1} and \\boxed{\\frac{3}{4}}",
+            "{\"answer\":\"\\\\boxed{1} and \\\\boxed{\\\\frac{3}{4}}\"}"}},
     {"{\"id\":60,\"problem\":\"P\",\"question\":\"P\",\"answer\":\"204\",\"solution\":"
      "\"none\"}",
         "math", {"60", "P", NULL, "204", "{\"answer\":\"204\"}"}},

@@ -9,23 +9,6 @@
 
 enum { WHOLE_BYTES_MAX = 1024 };
 
-/* What may stand between two boxes of one answer: signs of formulas, commas, a few words. */
-static bool is_joint(struct span s)
-{
-    enum { JOINT_BYTES_MAX = 40 };
-    bool separates = s.n == 0;
-    if (s.n > JOINT_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!isalnum((unsigned char)s.at[i]) && strchr(" ,;$\\{}()[]_=", s.at[i]) == NULL)
-            return false;
-        separates = separates || s.at[i] == ',' || s.at[i] == ';' ||
-                    (i + 3 <= s.n && memcmp(s.at + i, "and", 3) == 0) ||
-                    (i + 2 <= s.n && memcmp(s.at + i, "or", 2) == 0);
-    }
-    return separates;
-}
-
 /* "\\\\boxed{4}", escaped once too often: the last one of a text that has no other. */
 static bool escaped_box(struct span text, size_t *ret_begin, size_t *ret_len)
 {
@@ -40,27 +23,18 @@ static bool escaped_box(struct span text, size_t *ret_begin, size_t *ret_len)
     return true;
 }
 
-/* The last box, or the row of boxes that ends with it: "\boxed{1} and \boxed{2}". */
+/* The last box, or the row of boxes that ends with it. */
 bool math_extract_boxed(struct span text, struct span *ret)
 {
-    enum { BOXES_MAX = 16 };
-    static const char mark[] = "\\boxed{";
-    size_t begin, len, first, n = sizeof(mark) - 1;
+    size_t begin, len;
     if (!boxed_last(text.at, text.n, &begin, &len) && !escaped_box(text, &begin, &len))
         return false;
-    first = begin;
-    for (size_t i = 1; i < BOXES_MAX && first >= n && memcmp(text.at + first - n, mark, n) == 0;
-         i++) {
-        size_t b, k, end = first - n;
-        if (!boxed_last(text.at, end, &b, &k) ||
-            !is_joint((struct span){text.at + b + k + 1, end - b - k - 1}))
-            break;
-        first = b;
-    }
     *ret = span_trim((struct span){text.at + begin, len});
-    const struct span row = {text.at + first - n, begin + len + 1 - (first - n)};
-    if (first != begin && row.n <= WHOLE_BYTES_MAX && math_is_readable(row))
-        *ret = row;
+    if (boxed_row(text.at, text.n, &begin, &len) && len <= WHOLE_BYTES_MAX) {
+        const struct span row = {text.at + begin, len};
+        if (math_is_readable(row))
+            *ret = row;
+    }
     return ret->n > 0;
 }
 

@@ -3,13 +3,27 @@
 
 #include "common/text/boxed.h"
 
-/* Of a row of boxes the last one alone may be the answer: solutions box their cases one by one. */
+/* Whether each box of a row alone is the other answer: "\boxed{x+1} or \boxed{1+x}" says one thing
+ * twice. A row of different things is their list, or it would be right to guess. */
+static bool every_box_is(struct span row, struct span other)
+{
+    size_t begin, len, boxes = 0;
+    const size_t mark = sizeof("\\boxed{") - 1;
+    for (; boxed_last(row.at, row.n, &begin, &len); row.n = begin - mark, boxes++) {
+        struct span one = span_trim((struct span){row.at + begin, len});
+        if (boxes == BOXED_ROW_MAX || begin < mark ||
+            math_check_pair(other, one).answer != MATH_EQUAL)
+            return false;
+    }
+    return boxes > 1;
+}
+
 static struct math_verdict check_extracted(struct span reference, struct span found)
 {
     struct math_verdict v = math_check_pair(reference, found);
-    size_t begin, len;
-    if (v.answer != MATH_EQUAL && boxed_last(found.at, found.n, &begin, &len))
-        v = math_check_pair(reference, span_trim((struct span){found.at + begin, len}));
+    if (v.answer != MATH_EQUAL &&
+        (every_box_is(found, reference) || every_box_is(reference, found)))
+        v = (struct math_verdict){.answer = MATH_EQUAL, .why = ""};
     return v;
 }
 
