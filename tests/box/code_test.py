@@ -263,8 +263,8 @@ def first_failed_test(directory, rng):
 
 def compiled_once(directory, rng):
     """Equal sources are compiled once, in a job and across completions, also when several threads want them at once."""
-    text = PROGRAMS["c++"][0]
-    got = grade(directory, [task("c++")], [(0, text)] * 24 + [(0, "#error no")] * 24, "--workers", "4")
+    text = PROGRAMS["c"][0]
+    got = grade(directory, [task("c")], [(0, text)] * 24 + [(0, "#error no")] * 24, "--workers", "4")
     equal([g["verdict"] for g in got], ["pass"] * 24 + ["crash"] * 24, f"{got[0]}")
     took = sorted(g["wall_ms"] for g in got[4:24])
     print(f"a compiled program's three tests: {took[len(took) // 2]:.1f} ms; compiling and they: {got[0]['wall_ms']:.1f} ms")
