@@ -156,24 +156,21 @@ int bus_socket_open(uv_loop_t *loop, enum bus_side side, const char *address, si
     return 0;
 }
 
-/* The order matters: a polled descriptor must not be closed, and the handles go last. */
+/* Handles first: closing one takes its descriptor out of the loop, and after nn_close that number
+ * may be another's already. The memory goes with the last handle, in a later turn of the loop. */
 void bus_socket_close(struct bus_socket *s)
 {
     if (s == NULL)
         return;
-    int handles = s->handles;
-    if (handles > 0)
-        (void)uv_poll_stop(&s->readable);
-    if (handles > 1)
-        (void)uv_poll_stop(&s->writable);
-    if (s->sock >= 0)
-        (void)nn_close(s->sock); /* what it may say changes nothing now */
+    int handles = s->handles, sock = s->sock;
     s->sock = -1;
     if (handles > 1)
         uv_close((uv_handle_t *)&s->writable, on_handle_closed);
     if (handles > 0)
         uv_close((uv_handle_t *)&s->readable, on_handle_closed);
-    else
+    if (sock >= 0)
+        (void)nn_close(sock); /* what it may say changes nothing now */
+    if (handles == 0)
         free(s);
 }
 
