@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "bench/blas.h"
 #include "bench/shapes.h"
 #include "common/base/clock.h"
 #include "common/base/rng.h"
@@ -41,7 +42,7 @@ static void square_task(void *arg, size_t task, unsigned thread)
     const struct square *s = arg;
     size_t n = (size_t)SQUARE * SQUARE;
     float *x = s->x + 3 * n * task;
-    ops_gemm_dx(x, SQUARE, x + n, SQUARE, x + 2 * n, SQUARE, SQUARE, SQUARE, 0);
+    blas_product(x, x + n, 0, x + 2 * n, SQUARE, SQUARE, SQUARE, 0);
 }
 
 /* GFLOP/s of all threads together: the best of some rounds. */
@@ -53,6 +54,7 @@ static int best_sgemm(unsigned threads, double *ret, struct err *e)
     if (s.x == NULL)
         return ERR_FAIL;
     int r = pool_new(threads, &pool, e);
+    blas_one_thread();
     for (size_t i = 0; i < 3 * n * threads; i++)
         s.x[i] = (float)(i % 97) / 97 - 0.5f;
     for (int i = 0; r == 0 && i < SQUARE_ROUNDS; i++) {

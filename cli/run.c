@@ -73,7 +73,7 @@ static const struct argp_option run_options[] = {
         0},
     {"print-config", KEY_PRINT, NULL, 0, "print every option with its origin, then end", 0},
     {"accept-training-id", KEY_ACCEPT, NULL, 0,
-        "continue a run that was trained under other numerics or BLAS; bits may then differ", 0},
+        "continue a run that was trained under other arithmetic; bits may then differ", 0},
     {"fault", KEY_FAULT, "CHILD:SITE:NTH:ACTION", OPTION_HIDDEN,
         "arm a fault point at the first start of a child", 0},
     {0},

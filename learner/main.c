@@ -12,7 +12,6 @@
 #include "common/model/engine.h"
 #include "common/net/work.h"
 #include "common/tensor/ops.h"
-#include "learner/blas.h"
 #include "learner/rundir.h"
 #include "learner/service.h"
 #include "learner/stages.h"
@@ -45,7 +44,7 @@ static const struct argp_option argp_options[] = {
     {"set", KEY_SET, "SECTION.KEY=VALUE", 0, "one option, over the file's", 0},
     {"log-level", KEY_LOG, "LEVEL", 0, "debug, info (default), warn or error", 0},
     {"accept-training-id", KEY_ACCEPT, NULL, 0,
-        "go on although numerics or BLAS differ from the checkpoint's; bits may then differ", 0},
+        "go on although the checkpoint's arithmetic was another; bits may then differ", 0},
     {"parent-fd", KEY_PARENT, "N", OPTION_HIDDEN, "end when this file descriptor ends", 0},
     {"fault", KEY_FAULT, "SITE:NTH:ACTION", OPTION_HIDDEN, "arm a fault point", 0},
     {0},
@@ -212,13 +211,6 @@ static int run_threads(struct learner *l, int parent_fd, struct err *e)
 
 /* ---- wiring ---- */
 
-/* What another machine must share to recompute this run's updates bit for bit. */
-static char *make_training_id(const struct hash *numerics)
-{
-    char hex[HASH_HEX];
-    return mem_printf("%.16s %s", hash_hex(numerics, hex), ops_blas_setup());
-}
-
 static int open_learner(struct learner *l, struct err *e)
 {
     int r = recipe_make(l->dir.config, &l->recipe, e);
@@ -233,14 +225,17 @@ static int open_learner(struct learner *l, struct err *e)
 
 static int serve(struct learner *l, const struct options *o, struct err *e)
 {
-    struct hash numerics;
+    struct hash numerics, training;
+    char training_hex[HASH_HEX];
     int r = open_learner(l, e);
-    if (r == 0 && (r = numerics_id(l->recipe.isa, &numerics, e)) != 0)
-        return err_ctx(e, "numerics self-test");
+    if (r == 0)
+        r = numerics_id(l->recipe.isa, &numerics, e);
+    if (r == 0)
+        r = training_id(l->recipe.isa, &training, e);
     if (r != 0)
         return r;
-    CLEANUP_FREE char *training_id = make_training_id(&numerics);
-    log_info("learner", "training", LOG_STR("training_id", training_id));
+    hash_hex(&training, training_hex);
+    log_info("learner", "training", LOG_STR("training_id", training_hex));
     CLEANUP_BUF struct buf model_config = {0};
     model_config_print(&l->model.table->config, &model_config);
     struct service_options so = {.run_dir = o->run.path,
@@ -249,7 +244,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
         .tokenizer = l->model.tokenizer,
         .model_config = (const char *)model_config.data,
         .numerics_id = numerics,
-        .training_id = training_id,
+        .training_id = training_hex,
         .accept_training_id = o->accept_training_id};
     if ((r = service_start(&so, &l->service, e)) != 0)
         return r;
@@ -258,7 +253,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
         .model = &l->model,
         .service = l->service,
         .numerics_id = numerics,
-        .training_id = training_id,
+        .training_id = training_hex,
         .accept_training_id = o->accept_training_id,
         .changes = (const char *const *)l->dir.changes,
         .change_count = l->dir.change_count};
@@ -277,7 +272,6 @@ int main(int argc, char **argv)
     struct learner l = {.dir = {.lock_fd = -1}, .stopped = ATOMIC_FLAG_INIT};
     struct err e = {0};
     log_setup(LOG_INFO, "");
-    blas_choose(argv);
     int r = parse_options(argc, argv, &o, &e);
     if (r == 0)
         r = rundir_open(&o.run, &l.dir, &e);

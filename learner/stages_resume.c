@@ -62,10 +62,10 @@ static int check_training_id(struct stages *s, const struct checkpoint_state *c,
         return 0;
     if (!s->o.accept_training_id)
         return err_set(e, ERR_CONFIG,
-            "the checkpoint was trained under '%s' (numerics, BLAS and its core), now it is '%s': "
-            "steps computed again may differ in bits. Where only the core is another one, "
-            "OPENBLAS_CORETYPE=CORE in the environment goes on with the same bits; "
-            "--accept-training-id goes on all the same",
+            "the checkpoint was trained under '%s' (training id, a hash of this program's "
+            "gradients), "
+            "now it is '%s': steps computed again may differ in bits; --accept-training-id goes on "
+            "all the same",
             c->training_id, s->o.training_id);
     CLEANUP_FREE char *text =
         mem_printf("training id was '%s', is '%s'", c->training_id, s->o.training_id);

@@ -56,8 +56,6 @@ static int trainer_open(struct trainer *t, const struct params *initial, struct 
         if (train_ctx_new(t->table, &options, &t->ctxs[i], e) != 0)
             return e->code;
     }
-    (void)ops_blas_setup(); /* one BLAS thread for each of ours; its name matters to the caller only
-                             */
     return 0;
 }
 

@@ -40,7 +40,7 @@ FOR_ALL = {"proto/limits.h"}
 # Library -> (pattern of its use, files that may).
 ONLY_IN = {
     "nanomsg": (r"\bnn_[a-z]+\(|<nanomsg/", r"common/net/bus|tests/net/"),
-    "cblas": (r"\bcblas_|<cblas", r"common/tensor/gemm_blas\.c"),
+    "cblas": (r"\bcblas_|<cblas", r"bench/blas\.c"),
     "libsodium": (r"\bcrypto_|<sodium", r"common/base/hash\.c|common/base/hash_"),
     "libseccomp": (r"\bseccomp_[a-z]+\(|<seccomp\.h", r"reward-server/box/filter\.c"),
     "libmicrohttpd": (r"\bMHD_|<microhttpd", r"reward-server/http/(http|http_impl|exchange)\."),

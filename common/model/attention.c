@@ -236,7 +236,7 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
     float *h = p->scratch, *dh = h + T * d.C, *dout = dh + T * d.C, *dq = dout + T * d.q;
     float *dk = dq + T * d.q, *dv = dk + T * d.kv;
 
-    op_linear_bwd(dout, g, dx, r.out, &a->o, T, 0);
+    op_linear_bwd(p->ops, p->pack, dout, g, dx, r.out, &a->o, T, 0);
     struct head_gradients heads = {dout, dq, dk, dv};
     kv_clear_gradients(p->kv);
     for (size_t i = p->batch->prompt_count; i < p->batch->span_count; i++)
@@ -251,9 +251,9 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
         dk = dk_raw;
     }
     op_norm(p->ops, h, NULL, x, &a->norm, T, c->norm_eps);
-    op_linear_bwd(dh, g, dq, h, &a->q, T, 0);
-    op_linear_bwd(dh, g, dk, h, &a->k, T, 1);
-    op_linear_bwd(dh, g, dv, h, &a->v, T, 1);
+    op_linear_bwd(p->ops, p->pack, dh, g, dq, h, &a->q, T, 0);
+    op_linear_bwd(p->ops, p->pack, dh, g, dk, h, &a->k, T, 1);
+    op_linear_bwd(p->ops, p->pack, dh, g, dv, h, &a->v, T, 1);
     op_norm_bwd(p->ops, dx, g, dh, x, r.rstd, &a->norm, T);
 }
 

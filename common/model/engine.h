@@ -96,5 +96,8 @@ struct engine_stats engine_stats(const struct engine *en);
 /* Hash of the outputs of a fixed tiny forward, the exp, log and RoPE tables and a set of GEMM
  * shapes on this isa (DESIGN 8.1). Equal ids: equal bits. */
 int numerics_id(const char *isa, struct hash *ret, struct err *e) ERR_WARN_UNUSED;
+/* The same of a fixed tiny forward, backward and update: what updates depend on beyond the forward.
+ */
+int training_id(const char *isa, struct hash *ret, struct err *e) ERR_WARN_UNUSED;
 
 #endif

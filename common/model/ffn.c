@@ -74,11 +74,11 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
     /* Cheaper to compute the product and the normed rows again than to keep them for every layer.
      */
     p->ops->swiglu(act, F, r.gate, F, r.up, F, T, F);
-    op_linear_bwd(dact, g, dx, act, &l->ffn.down, T, 0);
+    op_linear_bwd(p->ops, p->pack, dact, g, dx, act, &l->ffn.down, T, 0);
     p->ops->swiglu_bwd(dgate, dup, dact, F, r.gate, r.up, F, T, F);
     op_norm(p->ops, h, NULL, x, &l->ffn.norm, T, c->norm_eps);
-    op_linear_bwd(dh, g, dgate, h, &l->ffn.gate, T, 0);
-    op_linear_bwd(dh, g, dup, h, &l->ffn.up, T, 1);
+    op_linear_bwd(p->ops, p->pack, dh, g, dgate, h, &l->ffn.gate, T, 0);
+    op_linear_bwd(p->ops, p->pack, dh, g, dup, h, &l->ffn.up, T, 1);
     op_norm_bwd(p->ops, dx, g, dh, x, r.rstd, &l->ffn.norm, T);
 }
 

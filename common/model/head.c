@@ -119,7 +119,8 @@ void head_backward(const struct head *h, float *pack, const struct weights *w, c
         for (p.id = 0; p.id < t->vocab; p.id += p.ids) {
             part_logits(h, pack, w, t, &p);
             logits_gradient(h, t, &p, dlogp, dentropy);
-            op_linear_bwd(h->dgathered, g, h->z, h->gathered, &p.weight, p.tokens, p.id > 0);
+            op_linear_bwd(
+                h->ops, pack, h->dgathered, g, h->z, h->gathered, &p.weight, p.tokens, p.id > 0);
         }
         for (size_t i = 0; i < p.tokens; i++)
             h->ops->add(dhidden + t->source[p.token + i] * C, C, h->dgathered + i * C, C, 1, C);

@@ -14,7 +14,7 @@ size_t linear_outputs(size_t K)
 size_t linear_pack_floats(const struct model_config *c)
 {
     const size_t inputs[] = {c->hidden, (size_t)c->heads * c->head_dim, c->ffn};
-    size_t most = 0;
+    size_t most = OPS_BWD_FLOATS;
     for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
         size_t floats = ops_packed_floats(linear_outputs(inputs[i]), inputs[i]);
         most = floats > most ? floats : most;

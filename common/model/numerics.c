@@ -1,5 +1,6 @@
-/* numerics.c: the fingerprint of this machine's arithmetic (DESIGN 8.1). It hashes results, not
- * names: two instruction sets that give the same bits have the same id, as they should. */
+/* numerics.c: the fingerprints of this machine's arithmetic (DESIGN 8.1): of the forward, which all
+ * daemons of a run share, and of a learner's updates. They hash results, not names: two instruction
+ * sets that give the same bits have the same id, as they should. */
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -65,8 +66,47 @@ static void add_gemm(struct hasher *h, const struct ops *ops, size_t T, size_t N
     mem_big_free(packed);
 }
 
-/* Every option of the forward at once; a prompt that ends inside its second page. */
-static int add_forward(struct hasher *h, const char *isa, struct err *e)
+/* More than a block of what either product sums over. */
+static void add_backward_products(struct hasher *h, const struct ops *ops)
+{
+    enum { T = 300, N = 290, K = 33 };
+    CLEANUP_FREE float *dy = mem_array(T * N, sizeof(float));
+    CLEANUP_FREE float *x = mem_array(T * K, sizeof(float));
+    CLEANUP_FREE float *w = mem_array(N * K, sizeof(float));
+    CLEANUP_FREE float *scratch = mem_array(OPS_BWD_FLOATS, sizeof(float));
+    fill(dy, T * N, 5, -1, 1);
+    fill(x, T * K, 6, -1, 1);
+    fill(w, N * K, 7, -1, 1);
+    ops->gemm_dw(w, NULL, dy, N, x, K, T, N, K, scratch);
+    ops->gemm_dx(x, K, dy, N, w, T, N, K, 1, scratch);
+    hasher_add(h, w, N * K * sizeof(float));
+    hasher_add(h, x, T * K * sizeof(float));
+}
+
+/* The gradient of the batch just forwarded, and what one update makes of it. */
+static int add_update(struct hasher *h, const struct ops *ops, struct train_ctx *ctx,
+    const struct weights *w, const struct params *p, const struct micro_batch *b,
+    const float *dlogp, const float *dentropy, struct err *e)
+{
+    size_t n = p->table->floats;
+    CLEANUP_FREE float *grads = mem_array(n, sizeof(float));
+    CLEANUP_FREE float *moments = mem_array(2 * n, sizeof(float));
+    int r = train_backward(ctx, w, p, b, dlogp, dentropy, grads, e);
+    if (r < 0)
+        return r;
+    hasher_add(h, grads, n * sizeof(float));
+    double norm = ops->sum_squares(grads, n);
+    hasher_add(h, &norm, sizeof(norm));
+    ops->adamw(p->data, moments, moments + n, grads, n, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f,
+        0.05f);
+    hasher_add(h, p->data, n * sizeof(float));
+    return 0;
+}
+
+/* Every option of the forward at once; a prompt that ends inside its second page. With update the
+ * backward as well. */
+static int add_model(
+    struct hasher *h, const struct ops *ops, const char *isa, bool update, struct err *e)
 {
     enum { VOCAB = 97, PROMPT = 70, COMPLETION = 12, CONTEXT = 128 };
     const struct model_config config = {.type = "qwen3",
@@ -103,10 +143,12 @@ static int add_forward(struct hasher *h, const char *isa, struct err *e)
     if (r == 0) {
         fill(p.data, table->floats, 4, -0.3f, 0.3f);
         weights_pack(w, &p);
-        r = train_forward(ctx, w, &batch, 0, out[0], out[1], e);
+        r = train_forward(ctx, w, &batch, update, out[0], out[1], e);
     }
     if (r == 0)
         hasher_add(h, out, sizeof(out));
+    if (r == 0 && update)
+        r = add_update(h, ops, ctx, w, &p, &batch, out[0], out[1], e);
     train_ctx_free(ctx);
     weights_free(w);
     params_done(&p);
@@ -125,9 +167,25 @@ int numerics_id(const char *isa, struct hash *ret, struct err *e)
     add_tables(&h, ops);
     for (size_t i = 0; i < ARRAY_LEN(gemm_shapes); i++)
         add_gemm(&h, ops, gemm_shapes[i].T, gemm_shapes[i].N, gemm_shapes[i].K);
-    r = add_forward(&h, isa, e);
+    r = add_model(&h, ops, isa, false, e);
     if (r < 0)
         return err_ctx(e, "numerics self-test");
+    *ret = hasher_done(&h);
+    return 0;
+}
+
+int training_id(const char *isa, struct hash *ret, struct err *e)
+{
+    const struct ops *ops;
+    struct hasher h;
+    int r = ops_select(isa, &ops, e);
+    if (r < 0)
+        return r;
+    hasher_init(&h);
+    add_backward_products(&h, ops);
+    r = add_model(&h, ops, isa, true, e);
+    if (r < 0)
+        return err_ctx(e, "training self-test");
     *ret = hasher_done(&h);
     return 0;
 }

@@ -84,7 +84,8 @@ struct gradient {
 /* Bytes of N x K in the packed form of a type. */
 size_t linear_packed_bytes(enum weights_type type, size_t N, size_t K);
 
-/* Room for the outputs that a view packs at once, and how many of them: whole vocabulary blocks
+/* Room for the outputs that a view packs at once, which is enough for a backward product as well,
+ * and how many of them: whole vocabulary blocks
  * (OPS_VOCAB_BLOCK), so that the head can be taken in the same parts. */
 size_t linear_outputs(size_t K);
 size_t linear_pack_floats(const struct model_config *c);
@@ -99,13 +100,14 @@ struct share op_linear_share(const struct ops *ops, const struct team *team, flo
 /* Outputs n0 .. n0 + n - 1 of a weight as a weight of their own; n0 a multiple of OPS_PANEL. */
 struct weight weight_part(const struct weight *w, size_t n0, size_t n);
 
-/* dx = dy W, or dx += dy W; the gradients of W and b are added. */
-static inline void op_linear_bwd(float *dx, const struct gradient *g, const float *dy,
-    const float *x, const struct weight *w, size_t T, int accumulate)
+/* dx = dy W, or dx += dy W; the gradients of W and b are added. scratch: OPS_BWD_FLOATS. */
+static inline void op_linear_bwd(const struct ops *ops, float *scratch, float *dx,
+    const struct gradient *g, const float *dy, const float *x, const struct weight *w, size_t T,
+    int accumulate)
 {
     float *db = w->bias ? g->grads + w->bias_offset : NULL;
-    ops_gemm_dw(g->grads + w->offset, db, dy, w->N, x, w->K, T, w->N, w->K);
-    ops_gemm_dx(dx, w->K, dy, w->N, g->params + w->offset, T, w->N, w->K, accumulate);
+    ops->gemm_dw(g->grads + w->offset, db, dy, w->N, x, w->K, T, w->N, w->K, scratch);
+    ops->gemm_dx(dx, w->K, dy, w->N, g->params + w->offset, T, w->N, w->K, accumulate, scratch);
 }
 
 /* y = norm(x) over T rows of w->C; rstd may be NULL. */

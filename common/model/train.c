@@ -41,7 +41,6 @@ int train_ctx_new(const struct param_table *t, const struct train_options *o,
     int r = ops_select(o->isa, &ops, e);
     if (r < 0)
         return r;
-    ops_blas_setup();
     struct train_ctx *c = mem_alloc(sizeof(*c));
     c->table = t;
     c->keep = o->recompute ? ACTS_RECOMPUTE : ACTS_KEEP;

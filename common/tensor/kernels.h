@@ -24,6 +24,8 @@
 OPS_DECLARE(gemm);
 OPS_DECLARE(gemm_bf16);
 OPS_DECLARE(gemm_int8);
+OPS_DECLARE(gemm_dx);
+OPS_DECLARE(gemm_dw);
 OPS_DECLARE(rmsnorm);
 OPS_DECLARE(rmsnorm_bwd);
 OPS_DECLARE(rope);

@@ -23,7 +23,8 @@ enum {
     OPS_INT8_BLOCK = 128, /* numbers of eight bits that share a scale */
     OPS_K_BLOCK = 256, /* one FMA chain per output and block of k; block sums are added in order */
     KV_PAGE = 64,      /* positions of a page */
-    OPS_VOCAB_BLOCK = 256, /* ids whose probabilities are summed before others are added */
+    OPS_BWD_FLOATS = 282 * 1024, /* scratch of a backward product */
+    OPS_VOCAB_BLOCK = 256,       /* ids whose probabilities are summed before others are added */
 };
 
 /* Packed weights of y = x W^T: panels of OPS_PANEL outputs, k-major, zero-padded: element (n, k)
@@ -84,6 +85,14 @@ struct ops {
      * row; gemm_int8.c has the rule. */
     void (*gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const void *packed,
         const float *bias, size_t T, size_t N, size_t K);
+
+    /* dx[t][k] (+)= sum_n dy[t][n] w[n][k]; accumulate != 0 adds. w: N x K row-major. scratch:
+     * OPS_BWD_FLOATS of them. */
+    void (*gemm_dx)(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t T,
+        size_t N, size_t K, int accumulate, float *scratch);
+    /* dw[n][k] += sum_t dy[t][n] x[t][k]; db[n] += sum_t dy[t][n] when db is not NULL. */
+    void (*gemm_dw)(float *dw, float *db, const float *dy, size_t lddy, const float *x, size_t ldx,
+        size_t T, size_t N, size_t K, float *scratch);
 
     /* y[t][c] = x[t][c] g[c] / sqrt(mean_c x[t][c]^2 + eps); y may be x. rstd[t] (may be NULL)
      * keeps the factor for the backward. (Zhang and Sennrich 2019, eq. 4) */
@@ -171,21 +180,5 @@ int ops_select(const char *isa, const struct ops **ret, struct err *e) ERR_WARN_
 /* cos and sin of positions x D/2 for base theta, in our own arithmetic: the same bits everywhere.
  */
 void ops_rope_table(float *cos, float *sin, size_t positions, uint32_t D, double theta);
-
-/* ---- backward products: the only user of cblas; one BLAS thread per caller ---- */
-
-/* dx[t][k] (+)= sum_n dy[t][n] w[n][k]; accumulate != 0 adds. w: N x K row-major. */
-void ops_gemm_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t T,
-    size_t N, size_t K, int accumulate);
-/* dw[n][k] += sum_t dy[t][n] x[t][k]; db[n] += sum_t dy[t][n] when db is not NULL. */
-void ops_gemm_dw(float *dw, float *db, const float *dy, size_t lddy, const float *x, size_t ldx,
-    size_t T, size_t N, size_t K);
-/* Sets one BLAS thread; called at start by whoever uses the two above, again if need be. Returns
- * its version and core, part of the training id. */
-const char *ops_blas_setup(void);
-/* The value of OPENBLAS_CORETYPE that would make BLAS faster here, or NULL: OpenBLAS 0.3.21 takes
- * AVX-512 CPUs newer than itself for Haswell, at half the speed. It reads the variable before main,
- * so it is for whoever starts a process that trains. NULL when the variable is set already. */
-const char *ops_blas_coretype(void);
 
 #endif

@@ -13,7 +13,7 @@ CREATE TABLE run (
   model_config  TEXT NOT NULL,           -- config.json
   tokenizer     BLOB NOT NULL,           -- BLAKE2b-256 of tokenizer.json
   numerics_id   BLOB NOT NULL,
-  training_id   TEXT NOT NULL,           -- numerics id, BLAS version and core
+  training_id   TEXT NOT NULL,           -- hash of a fixed backward and update
   epoch         INTEGER NOT NULL,        -- counts starts of the learner
   commits       INTEGER NOT NULL DEFAULT 0, -- counts those of the recipe's thread, to tell one that is done already
   state         TEXT NOT NULL CHECK (state IN ('running', 'stopped', 'finished', 'failed')),

@@ -17,7 +17,6 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/recipe/recipe_files.h"
-#include "learner/blas.h"
 #include "learner/metrics.h"
 #include "learner/plan.h"
 #include "learner/step.h"
@@ -315,7 +314,6 @@ static int run(struct oracle *o, struct config *c, unsigned threads, struct err 
 
 int main(int argc, char **argv)
 {
-    blas_choose(argv); /* as the learner does */
     char own_dir[] = "/tmp/cohort-oracle-XXXXXX";
     struct oracle o = {.next_group = 1};
     unsigned threads = 0;

@@ -353,13 +353,17 @@ static void numerics(void **state)
     (void)state;
     size_t n;
     const char *const *names = isas(&n);
-    struct hash first, other;
+    struct hash first, other, training;
     struct err err;
     assert_ok(numerics_id(names[0], &first, &err));
+    assert_ok(training_id(names[0], &training, &err));
     assert_false(hash_is_zero(&first));
+    assert_false(hash_equal(&first, &training));
     for (size_t i = 1; i < n; i++) {
         assert_ok(numerics_id(names[i], &other, &err));
         assert_true(hash_equal(&first, &other));
+        assert_ok(training_id(names[i], &other, &err));
+        assert_true(hash_equal(&training, &other));
     }
     assert_int_equal(numerics_id("sse9", &other, &err), ERR_CONFIG);
 }
