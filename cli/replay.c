@@ -257,7 +257,7 @@ static int replay(const struct replay_args *args, struct err *e)
 
 static bool is_isa(const char *name)
 {
-    static const char *const names[] = {"auto", "avx512vnni", "avx512", "avx2", "portable"};
+    static const char *const names[] = {"auto", "amx", "avx512vnni", "avx512", "avx2", "portable"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -273,7 +273,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_ISA:
         if (!is_isa(arg))
-            argp_error(state, "--isa %s: expected auto, avx512vnni, avx512, avx2 or portable", arg);
+            argp_error(
+                state, "--isa %s: expected auto, amx, avx512vnni, avx512, avx2 or portable", arg);
         args->engine.isa = arg;
         return 0;
     case ARGP_KEY_ARG:
@@ -297,7 +298,7 @@ int cmd_replay(int argc, char **argv)
     static const struct argp_option options[] = {
         {"threads", KEY_THREADS, "N", 0, "threads (1); the results do not depend on it", 0},
         {"isa", KEY_ISA, "NAME", 0,
-            "auto, avx512vnni, avx512, avx2 or portable; the results do not depend on it", 0},
+            "auto, amx, avx512vnni, avx512, avx2 or portable; the results do not depend on it", 0},
         {0}};
     static const struct argp argp = {.options = options,
         .parser = parse_opt,

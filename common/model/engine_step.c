@@ -7,7 +7,7 @@
 
 enum {
     THREAD_ROWS_MIN = 4, /* below it, another thread costs more than it brings */
-    OWN_ROWS_MIN = 16,   /* of a large model: below it, a thread waits for weights */
+    OWN_ROWS_MIN = 48,   /* of a large model: below it, a thread waits for weights */
 };
 
 static void add_span(struct engine *en, struct span span, const uint32_t *tokens, struct goal goal)

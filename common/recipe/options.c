@@ -62,7 +62,7 @@ const struct config_option recipe_options[] = {
     INT("learner", "lease-ms", LIVE, "60000", 1000, 86400000,
         "a lease ends this long after its last heartbeat"),
 
-    CHOICE("engine", "isa", LIVE, "auto", "auto|avx512vnni|avx512|avx2|portable",
+    CHOICE("engine", "isa", LIVE, "auto", "auto|amx|avx512vnni|avx512|avx2|portable",
         "instruction set of our kernels; the results are the same bits"),
 
     INT("actor", "count", LIVE, "2", 0, 1024, "actors that `cohort run` starts"),

@@ -8,11 +8,17 @@
  *
  * from 0, the bias last. A row's scale comes from that row alone, so that, as in gemm_fwd.c, rows
  * do not feel their company and tiling decides only which chains run side by side.
+ *
+ * With AMX the integer sums of a block are made for 32 rows and a panel at once, and only then
+ * scaled and added; a few rows still go faster by VNNI.
  */
 #include <stdbool.h>
 
 #include "common/tensor/kernels.h"
 #include "common/tensor/vint8.h"
+#if defined(__AMX_INT8__)
+#include "common/tensor/vamx.h"
+#endif
 
 /* A tile holds an integer and a float sum of each output: 2 R V registers of 32, or of 16 where a
  * vector takes two. */
@@ -24,9 +30,16 @@ enum { TILE_SUMS_MAX = 4 };
 #define TILE_ROWS_MAX 2
 #endif
 
+/* Rows that are rounded at a time, with as many blocks of them as fit: 96 or 128 KiB on the stack.
+ * Fewer rows than TILES_ROWS_MIN would leave most of a tile register empty. */
+#if defined(__AMX_INT8__)
+enum { ROW_BLOCK = 64, ROW_UNIT = 2 * AMX_ROWS, TILES_ROWS_MIN = 5, TILES_AHEAD = 2 };
+#else
+enum { ROW_BLOCK = 48, ROW_UNIT = 1 };
+#endif
+
 enum {
-    ROW_BLOCK = 48,         /* rows that are rounded at a time, */
-    ROUND_BLOCKS = 48 * 16, /* with as many blocks of them as fit: 96 KiB on the stack */
+    ROUND_BLOCKS = ROW_BLOCK * 16,
     SCALE_BYTES = OPS_PANEL * sizeof(float),
     BLOCK_BYTES = SCALE_BYTES + OPS_PANEL * OPS_INT8_BLOCK, /* of a panel */
     NEAR_BYTES = 4096,                                      /* that a tile reads ahead */
@@ -35,10 +48,11 @@ enum {
 /* Blocks below it round to 0: 127 / max would overflow. */
 #define SMALLEST 0x1p-110f
 
-/* Rows of x, a span of k: block b of row t has number t x blocks + b. */
+/* Rows of x, a span of k: block b of row t has number t x blocks + b. Zeros follow up to a multiple
+ * of ROW_UNIT rows. */
 struct rounded {
     size_t blocks; /* of a row */
-    int8_t q[ROUND_BLOCKS][OPS_INT8_BLOCK];
+    _Alignas(64) int8_t q[ROUND_BLOCKS][OPS_INT8_BLOCK];
     float scale[ROUND_BLOCKS];
     int32_t sum[ROUND_BLOCKS]; /* of q over the block */
 };
@@ -73,6 +87,11 @@ static void block_round(int8_t *q, float *scale, int32_t *sum, const float *x, s
     *sum = int8_sum(q);
 }
 
+static size_t whole_units(size_t rows)
+{
+    return (rows + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
+}
+
 static void rows_round(struct rounded *r, const float *x, size_t ldx, size_t T, size_t K)
 {
     size_t at = 0;
@@ -83,6 +102,25 @@ static void rows_round(struct rounded *r, const float *x, size_t ldx, size_t T, 
             block_round(r->q[at], &r->scale[at], &r->sum[at], x + t * ldx + k, n);
         }
     }
+    memset(r->q[at], 0, (whole_units(T) - T) * r->blocks * sizeof(r->q[at]));
+}
+
+/* What the sums of row r's outputs column .. column + 15 start from, and where they go. */
+VINLINE v16 sum_begin(const struct tile *t, size_t r, size_t column)
+{
+    if (t->first || column >= t->columns)
+        return v16_zero();
+    return v16_load_first(t->y + r * t->ldy + column, t->columns - column);
+}
+
+VINLINE void sum_end(const struct tile *t, size_t r, size_t column, v16 sum)
+{
+    if (column >= t->columns)
+        return;
+    size_t n = t->columns - column;
+    if (t->bias)
+        sum = v16_add(sum, v16_load_first(t->bias + column, n));
+    v16_store_first(t->y + r * t->ldy + column, n, sum);
 }
 
 /* sum[r][v] += one block: its integer sums times both scales. */
@@ -132,23 +170,13 @@ VINLINE void tile_run(const struct tile *t, const int R, const int V)
 {
     v16 sum[TILE_SUMS_MAX];
     UNROLL
-    for (int i = 0; i < R * V; i++) {
-        const float *y = t->y + (size_t)(i / V) * t->ldy + i % V * 16;
-        size_t column = (size_t)(i % V) * 16;
-        bool zero = t->first || column >= t->columns;
-        sum[i] = zero ? v16_zero() : v16_load_first(y, t->columns - column);
-    }
+    for (int i = 0; i < R * V; i++)
+        sum[i] = sum_begin(t, (size_t)(i / V), (size_t)(i % V) * 16);
     for (size_t block = 0; block < t->x->blocks; block++)
         tile_block(t, block, sum, R, V);
     UNROLL
-    for (int i = 0; i < R * V; i++) {
-        size_t column = (size_t)(i % V) * 16;
-        if (column >= t->columns)
-            continue;
-        size_t n = t->columns - column;
-        v16 s = t->bias ? v16_add(sum[i], v16_load_first(t->bias + column, n)) : sum[i];
-        v16_store_first(t->y + (size_t)(i / V) * t->ldy + column, n, s);
-    }
+    for (int i = 0; i < R * V; i++)
+        sum_end(t, (size_t)(i / V), (size_t)(i % V) * 16, sum[i]);
 }
 
 #define TILE(R, V)                                                                                 \
@@ -188,17 +216,93 @@ static const struct {
 #endif
 };
 
+/* The tile whose outputs begin at n of N. */
+static struct tile tile_at(const struct tile *base, const float *bias, size_t n, size_t N)
+{
+    struct tile t = *base;
+    t.w += n / OPS_PANEL * t.panel_bytes;
+    t.y += n;
+    t.bias = bias ? bias + n : NULL;
+    t.columns = N - n;
+    return t;
+}
+
+#if defined(__AMX_INT8__)
+
+/* The integer sums of one block, rows <= 32. */
+static void tiles_sum(const struct tile *t, size_t block, size_t rows, int32_t sum[][OPS_PANEL])
+{
+    const int8_t *x = t->x->q[t->block + block];
+    const uint8_t *w = t->w + block * BLOCK_BYTES + SCALE_BYTES;
+    size_t x_bytes = t->x->blocks * OPS_INT8_BLOCK;
+    if (rows > AMX_ROWS)
+        amx_block(sum, x, x_bytes, w, 1);
+    else
+        amx_block(sum, x, x_bytes, w, 0);
+}
+
+/* y[r] += the sums of a block, less what the weights' offset brought, times both scales. */
+static void tiles_add(const struct tile *t, size_t block, size_t rows, float y[][OPS_PANEL],
+    const int32_t sum[][OPS_PANEL])
+{
+    const float *w = (const float *)(const void *)(t->w + block * BLOCK_BYTES);
+    v16 w0 = v16_load(w), w1 = v16_load(w + 16);
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = t->block + r * t->x->blocks + block;
+        v16 scale = v16_set1(t->x->scale[at]);
+        i16x begin = i16x_begin(t->x->sum[at]);
+        v16 s0 = i16x_float(i16x_add(begin, sum[r])), s1 = i16x_float(i16x_add(begin, sum[r] + 16));
+        v16_store(y[r], v16_fma(s0, v16_mul(w0, scale), v16_load(y[r])));
+        v16_store(y[r] + 16, v16_fma(s1, v16_mul(w1, scale), v16_load(y[r] + 16)));
+    }
+}
+
+/* One panel for rows <= 32. The sums of a block are made while those of the one before are added.
+ */
+static void tiles_panel(const struct tile *t, size_t rows, bool ahead)
+{
+    _Alignas(64) float y[2 * AMX_ROWS][OPS_PANEL];
+    _Alignas(64) int32_t sum[2][2 * AMX_ROWS][OPS_PANEL];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < OPS_PANEL; c += 16)
+            v16_store(y[r] + c, sum_begin(t, r, c));
+    tiles_sum(t, 0, rows, sum[0]);
+    for (size_t block = 0; block < t->x->blocks; block++) {
+        for (size_t i = 0; ahead && i < BLOCK_BYTES; i += 64)
+            __builtin_prefetch(t->w + (block + TILES_AHEAD) * BLOCK_BYTES + i, 0, 2);
+        if (block + 1 < t->x->blocks)
+            tiles_sum(t, block + 1, rows, sum[(block + 1) % 2]);
+        tiles_add(t, block, rows, y, (const int32_t(*)[OPS_PANEL])sum[block % 2]);
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < OPS_PANEL; c += 16)
+            sum_end(t, r, c, v16_load(y[r] + c));
+}
+
+/* As span_run, 32 rows at a time. */
+static void span_tiles(const struct tile *base, const float *bias, size_t T, size_t N)
+{
+    amx_begin();
+    for (size_t n = 0; n < N; n += OPS_PANEL) {
+        struct tile t = tile_at(base, bias, n, N);
+        for (size_t row = 0; row < T; row += 2 * AMX_ROWS) {
+            tiles_panel(&t, T - row < 2 * AMX_ROWS ? T - row : 2 * AMX_ROWS, row == 0);
+            t.block += 2 * AMX_ROWS * t.x->blocks;
+            t.y += 2 * AMX_ROWS * t.ldy;
+        }
+    }
+    amx_end();
+}
+
+#endif
+
 /* A span of k for T rows of base->x: panels outside, so that the first group of rows alone reads
  * them from afar. */
 static void span_run(const struct tile *base, const float *bias, size_t T, size_t N)
 {
     size_t groups = (T + TILE_ROWS_MAX - 1) / TILE_ROWS_MAX;
     for (size_t n = 0; n < N;) {
-        struct tile t = *base;
-        t.w += n / OPS_PANEL * t.panel_bytes;
-        t.y += n;
-        t.bias = bias ? bias + n : NULL;
-        t.columns = N - n;
+        struct tile t = tile_at(base, bias, n, N);
         bool wide = groups == 1 && N - n > OPS_PANEL && tiles[T].wide;
         for (size_t g = 0; g < groups; g++) {
             size_t rows = T / groups + (g < T % groups);
@@ -210,13 +314,24 @@ static void span_run(const struct tile *base, const float *bias, size_t T, size_
     }
 }
 
+static void span_dispatch(const struct tile *base, const float *bias, size_t T, size_t N)
+{
+#if defined(__AMX_INT8__)
+    if (T >= TILES_ROWS_MIN && base->x->blocks > 0) {
+        span_tiles(base, bias, T, N);
+        return;
+    }
+#endif
+    span_run(base, bias, T, N);
+}
+
 void OPS_FN(gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const void *packed,
     const float *bias, size_t T, size_t N, size_t K)
 {
     struct rounded r;
     for (size_t row = 0, rows; row < T; row += rows) {
         rows = T - row < ROW_BLOCK ? T - row : ROW_BLOCK;
-        size_t span = ROUND_BLOCKS / rows * OPS_INT8_BLOCK, k = 0;
+        size_t span = ROUND_BLOCKS / whole_units(rows) * OPS_INT8_BLOCK, k = 0;
         do {
             size_t depth = K - k < span ? K - k : span;
             struct tile t = {.y = y + row * ldy, .ldy = ldy, .x = &r, .first = k == 0};
@@ -224,7 +339,7 @@ void OPS_FN(gemm_int8)(float *y, size_t ldy, const float *x, size_t ldx, const v
             t.panel_bytes = (K + OPS_INT8_BLOCK - 1) / OPS_INT8_BLOCK * BLOCK_BYTES;
             rows_round(&r, x + row * ldx + k, ldx, rows, depth);
             k += depth;
-            span_run(&t, k >= K ? bias : NULL, rows, N);
+            span_dispatch(&t, k >= K ? bias : NULL, rows, N);
         } while (k < K);
     }
 }

@@ -1,11 +1,15 @@
 /* isa.c: the table of kernels for this CPU. */
 #include <string.h>
+#ifdef OPS_X86
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "common/tensor/ops.h"
 
 extern const struct ops ops_portable_table;
 #ifdef OPS_X86
-extern const struct ops ops_avx512vnni_table, ops_avx512_table, ops_avx2_table;
+extern const struct ops ops_amx_table, ops_avx512vnni_table, ops_avx512_table, ops_avx2_table;
 
 static int has_avx512(void)
 {
@@ -17,6 +21,17 @@ static int has_avx512(void)
 static int has_avx512vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+/* The kernel gives a process tile registers when it asks for them: the number of the request, and
+ * that of the registers' state. */
+enum { REQUEST_STATE = 0x1023, TILE_STATE = 18 };
+
+static int has_amx(void)
+{
+    return has_avx512vnni() && __builtin_cpu_supports("amx-tile") &&
+           __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, REQUEST_STATE, TILE_STATE) == 0;
 }
 
 static int has_avx2(void)
@@ -36,6 +51,7 @@ static const struct {
     int (*supported)(void);
 } isas[] = {
 #ifdef OPS_X86
+    {&ops_amx_table, has_amx},
     {&ops_avx512vnni_table, has_avx512vnni},
     {&ops_avx512_table, has_avx512},
     {&ops_avx2_table, has_avx2},
@@ -59,5 +75,5 @@ int ops_select(const char *isa, const struct ops **ret, struct err *e)
         return 0;
     }
     return err_set(e, ERR_CONFIG,
-        "instruction set '%s': expected auto, avx512vnni, avx512, avx2 or portable", isa);
+        "instruction set '%s': expected auto, amx, avx512vnni, avx512, avx2 or portable", isa);
 }

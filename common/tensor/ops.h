@@ -71,7 +71,7 @@ struct logprob_sums {
 };
 
 struct ops {
-    const char *name; /* "avx512vnni", "avx512", "avx2", "portable" */
+    const char *name; /* "amx", "avx512vnni", "avx512", "avx2", "portable" */
 
     /* y[t][n] = sum_k x[t][k] w[n][k] (+ bias[n] when not NULL); y: T x N, x: T x K. */
     void (*gemm)(float *y, size_t ldy, const float *x, size_t ldx, const float *packed,

@@ -1,11 +1,12 @@
 /* pool.c: the threads of a pool.
  *
  * How it works. pool_run writes the work, raises `generation` and runs its own share. A worker
- * waits for a new generation: it looks for some microseconds, because the next call usually follows
- * at once, then sleeps on a futex. The last worker to finish wakes the caller, which waits in the
- * same way. Sleepers count themselves before they look again, and a waker looks at that count after
- * it has changed the word, so that no wake-up is lost and none costs a system call while nobody
- * sleeps.
+ * waits for a new generation: it looks for a while, because the next call usually follows at once,
+ * then sleeps on a futex. To wake a sleeper may take 70 us on a virtual machine, so that whoever
+ * waits for others in the middle of a run looks for longer. The last worker to finish wakes the
+ * caller, which waits in the same way. Sleepers count themselves before they look again, and a
+ * waker looks at that count after it has changed the word, so that no wake-up is lost and none
+ * costs a system call while nobody sleeps.
  *
  * A sleeper is often woken on its waker's processor, and on a busy machine the two stay together
  * for seconds, at half the speed. So each thread notes where it runs, and one that finds itself
@@ -25,9 +26,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
-enum { POOL_THREADS_MAX = 256, POOL_SPINS = 400 };
+enum {
+    POOL_THREADS_MAX = 256,
+    LOOK_PAUSES = 16, /* from one look at the clock to the next */
+    LOOK_RUN_NS = 20000,
+    LOOK_MEETING_NS = 200000,
+};
 
 /* A word that some wait on until it changes. */
 struct gate {
@@ -73,16 +80,21 @@ static void gate_sleep(struct gate *g, uint32_t seen)
     atomic_fetch_sub(&g->sleepers, 1);
 }
 
-/* Returns the word once it differs from seen. */
-static uint32_t gate_wait(struct gate *g, uint32_t seen)
+/* Returns the word once it differs from seen: looks for look_ns, then sleeps. */
+static uint32_t gate_wait(struct gate *g, uint32_t seen, uint64_t look_ns)
 {
-    for (unsigned i = 0;; i++) {
-        uint32_t now = atomic_load_explicit(&g->word, memory_order_acquire);
-        if (now != seen)
-            return now;
-        if (i < POOL_SPINS)
+    uint64_t start_ns = 0;
+    for (;;) {
+        for (int i = 0; i < LOOK_PAUSES; i++) {
+            uint32_t now = atomic_load_explicit(&g->word, memory_order_acquire);
+            if (now != seen)
+                return now;
             cpu_relax();
-        else
+        }
+        uint64_t now_ns = clock_mono_ns();
+        if (start_ns == 0)
+            start_ns = now_ns;
+        else if (now_ns - start_ns > look_ns)
             gate_sleep(g, seen);
     }
 }
@@ -138,7 +150,7 @@ static void *worker_main(void *arg)
     struct pool *p = w->pool;
     uint32_t generation = 0;
     for (;;) {
-        generation = gate_wait(&p->generation, generation);
+        generation = gate_wait(&p->generation, generation, LOOK_RUN_NS);
         if (!p->fn)
             return NULL;
         spread(p, w->index);
@@ -211,14 +223,14 @@ void pool_run(
     gate_wake(&p->generation);
     share_run(p, 0);
     while ((left = atomic_load_explicit(&p->pending.word, memory_order_acquire)) != 0)
-        (void)gate_wait(&p->pending, left);
+        (void)gate_wait(&p->pending, left, LOOK_RUN_NS);
 }
 
 void pool_meet(struct pool *p, unsigned tasks)
 {
     uint32_t seen = atomic_load_explicit(&p->meetings.word, memory_order_relaxed);
     if (atomic_fetch_add(&p->arrived, 1) + 1 < tasks) {
-        (void)gate_wait(&p->meetings, seen);
+        (void)gate_wait(&p->meetings, seen, LOOK_MEETING_NS);
         return;
     }
     atomic_store(&p->arrived, 0); /* before anyone is let go and comes to the next */

@@ -87,6 +87,11 @@ VINLINE i16x i16x_dot(i16x acc, w64 w, const int8_t *x)
     return acc;
 }
 
+VINLINE i16x i16x_add(i16x acc, const int32_t *p)
+{
+    return _mm512_add_epi32(acc, _mm512_loadu_si512(p));
+}
+
 VINLINE v16 i16x_float(i16x acc)
 {
     return _mm512_cvtepi32_ps(acc);

@@ -97,7 +97,7 @@ void model_done(struct model *m)
 
 const char *const *isas(size_t *ret_count)
 {
-    static const char *const all[] = {"avx512vnni", "avx512", "avx2", "portable"};
+    static const char *const all[] = {"amx", "avx512vnni", "avx512", "avx2", "portable"};
     static const char *have[ISAS_MAX] = {"auto"};
     size_t n = 1;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {

@@ -48,7 +48,7 @@ void model_init(struct model *m, const struct model_config *c, struct rng *r);
 void model_round(struct model *m, enum weights_type type); /* packs its weights as that */
 void model_done(struct model *m);
 
-enum { ISAS_MAX = 5 };
+enum { ISAS_MAX = 6 };
 
 /* Names of the instruction sets that this machine has, at most ISAS_MAX; the first is "auto". */
 const char *const *isas(size_t *ret_count);

@@ -153,7 +153,7 @@ void mat_assert_same_bits(const struct mat *a, const struct mat *b, const char *
 
 size_t isas(const struct ops *ret[ISAS_MAX])
 {
-    static const char *const names[] = {"portable", "avx2", "avx512", "avx512vnni"};
+    static const char *const names[] = {"portable", "avx2", "avx512", "avx512vnni", "amx"};
     static int told;
     size_t n = 0;
     for (size_t i = 0; i < ISAS_MAX; i++) {

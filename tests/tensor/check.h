@@ -44,7 +44,7 @@ void mat_assert_same_bits(const struct mat *a, const struct mat *b, const char *
 /* |got - expected| <= tolerance (1 + |expected|). */
 void assert_near(double got, double expected, double tolerance, const char *what);
 
-enum { ISAS_MAX = 4 };
+enum { ISAS_MAX = 5 };
 
 /* The instruction sets that this CPU has; the others are named as skipped, once. */
 size_t isas(const struct ops *ret[ISAS_MAX]);

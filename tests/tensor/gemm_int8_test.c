@@ -22,10 +22,12 @@ static struct product product_draw(uint64_t i)
 {
     static const size_t edges[] = {1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 65, 96, 100, 129};
     static const size_t depths[] = {
-        1, 2, 3, 5, 16, 63, 127, 128, 129, 256, 300, 511, 512, 513, 600, 1025};
+        1, 2, 3, 5, 16, 63, 127, 128, 129, 256, 300, 511, 512, 513, 1025, 2177};
+    static const size_t rows[][2] = {{1, 14}, {1, 14}, {15, 34}, {46, 51}, {62, 67}};
     struct product p = {0};
     check_reseed(i);
-    p.T = check_size(0, 3) ? check_size(1, 14) : check_size(46, 51);
+    size_t range = check_size(0, 4);
+    p.T = check_size(rows[range][0], rows[range][1]);
     p.N = edges[check_size(0, 13)];
     p.K = depths[check_size(0, 15)];
     p.has_bias = check_size(0, 1) == 1;
