@@ -291,7 +291,7 @@ static bool read_clause(struct span s, struct phrase_clause *ret)
         if (w == NULL && strcmp(word, "a") == 0 && ret->n > 0)
             continue;
         if (w == NULL && is_name(word) && ret->n < ARRAY_LEN(ret->names)) {
-            (void)snprintf(ret->names[ret->n++], sizeof(ret->names[0]), "%s", word);
+            (void)snprintf(ret->names[ret->n++], sizeof(ret->names[0]), "%.3s", word); /* x or x_1 */
             continue;
         }
         if (w == NULL || (!lead && w->kind != WORD_LEAD))
