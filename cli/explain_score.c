@@ -203,10 +203,30 @@ static int say_rewards(const struct explain *x, double *ret_own, struct err *e)
     return rc;
 }
 
+/* Where the group's rewards alone do not give the advantage, what the step has used is told. */
+static void say_stored(const struct moments *m, const struct recipe_loss *o)
+{
+    bool penalised = o->kl_in_reward && o->kl_coef != 0;
+    const char *of = o->advantage == ADVANTAGE_BATCH ? "all completions of the step"
+                                                     : "the completions of the group";
+    const char *how = o->advantage == ADVANTAGE_MEAN ? "less the mean"
+                      : o->advantage == ADVANTAGE_LOO
+                          ? "less the mean of the others"
+                          : "less the mean, over the standard deviation";
+    CLEANUP_FREE char *kl =
+        penalised ? mem_printf(" after %g x the KL to the reference", o->kl_coef) : mem_strdup("");
+    if (m->has_advantage)
+        explain_say("advantage", "= %.6g: its reward%s, %s of %s", m->advantage, kl, how, of);
+    else
+        explain_say("advantage", "made by the step: its reward%s, %s of %s", kl, how, of);
+}
+
 static void say_formula(
     const struct moments *m, enum advantage_kind kind, double reward, double advantage)
 {
     switch (kind) {
+    case ADVANTAGE_BATCH:
+        break; /* say_stored */
     case ADVANTAGE_STD:
         explain_say("advantage", "= (%.6g - %.6g) / (%.6g + 1e-06) = %.6g", reward, m->mean, m->std,
             advantage);
@@ -250,6 +270,10 @@ int explain_advantage(const struct explain *x, struct err *e)
         explain_say("advantage", "none: evaluations are measured, not learned from");
     else if (isnan(reward))
         explain_say("advantage", "none: unscored completions take no part");
+    else if (stage->loss.advantage == ADVANTAGE_BATCH ||
+             (stage->loss.kl_in_reward && stage->loss.kl_coef != 0 &&
+                 (!m.tied || stage->loss.keep_tied)))
+        say_stored(&m, &stage->loss);
     else if (m.tied)
         explain_say("advantage", "= 0: the group is tied, all its rewards are equal");
     else
@@ -291,7 +315,7 @@ static void say_exceptions(const struct explain *x, struct rundb_query *q)
     else if (truncated && stage != NULL && stage->loss.mask_truncated)
         explain_say(
             "but", "it is truncated and so loss-masked: in mean, std and count, not in the loss");
-    else if (rundb_int(q, 9) != 0)
+    else if (rundb_int(q, 9) != 0 && rundb_real(q, 10) == 0)
         explain_say("but", "the group is tied: it moves the weights by the KL term alone");
 }
 
@@ -313,7 +337,8 @@ int explain_training(const struct explain *x, struct err *e)
     CLEANUP_QUERY struct rundb_query *q = NULL;
     int rc = bind_completion(x,
         "SELECT st.name, g.step, g.minibatch, g.lag, s.version, s.digest, s.updates, k.reward, "
-        "k.stop, gr.tied FROM step_groups g JOIN steps s ON s.stage = g.stage AND s.step = g.step "
+        "k.stop, gr.tied, k.advantage FROM step_groups g JOIN steps s ON s.stage = g.stage AND "
+        "s.step = g.step "
         "JOIN stages st ON st.stage = g.stage JOIN groups gr ON gr.id = g.group_id "
         "JOIN completions k ON k.group_id = g.group_id AND k.idx = ?2 WHERE g.group_id = ?1",
         &q, e);

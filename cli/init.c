@@ -71,11 +71,7 @@ int cmd_init(int argc, char **argv)
     struct err e = {0};
     struct recipe recipe = {0};
     struct config *config = config_new(recipe_options);
-    int rc = config_read_file(config, args.conf, &e);
-    for (size_t i = 0; rc == 0 && i < args.sets.count; i++)
-        rc = config_set(config, args.sets.items[i], &e);
-    if (rc == 0)
-        rc = config_check(config, &e);
+    int rc = recipe_read(config, args.conf, args.sets.items, args.sets.count, &e);
     if (rc == 0)
         rc = recipe_make(config, &recipe, &e);
     if (rc == 0)

@@ -1,7 +1,10 @@
 /* outline.c: the start-up summary of a run. */
 #include "cli/outline.h"
 
+#include <string.h>
+
 #include "cli/figures.h"
+#include "common/recipe/presets.h"
 #include "common/recipe/recipe_files.h"
 
 int outline_model(const struct recipe *r, struct model_config *ret, struct err *e)
@@ -108,6 +111,17 @@ static void print_reward(const struct recipe_reward *w, bool more, FILE *out)
     fputs(")", out);
 }
 
+static void print_preset(const struct recipe *r, FILE *out)
+{
+    const char *notes[PRESET_NOTES_MAX];
+    size_t n = preset_notes(r, notes);
+    if (strcmp(r->preset, "none") == 0)
+        return;
+    fprintf(out, "  preset %s (cohort run CONF --print-config shows its values)\n", r->preset);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "%-20s%s\n", "", notes[i]);
+}
+
 static void print_rewards(const struct recipe *r, FILE *out)
 {
     if (r->reward_count == 0)
@@ -127,6 +141,7 @@ void outline_print(
         model->type, figure_count(count, (double)model_config_parameters(model)), model->layers,
         model->hidden, model->context, r->model_path[0] ? ", from " : ", random", r->model_path);
     print_rewards(r, out);
+    print_preset(r, out);
     for (size_t i = 0; i < r->stage_count; i++)
         print_stage(r, &r->stages[i], out);
     print_memory(r, model, out);

@@ -145,16 +145,6 @@ static void parse_args(int argc, char **argv, struct run_args *a)
         args_words_add(&a->sets, a->reward_servers);
 }
 
-static int read_config(const struct run_args *a, struct config *c, struct err *e)
-{
-    if (config_read_file(c, a->conf, e) < 0)
-        return e->code;
-    for (size_t i = 0; i < a->sets.count; i++)
-        if (config_set(c, a->sets.items[i], e) < 0)
-            return e->code;
-    return config_check(c, e);
-}
-
 /* ---- a run that is there already ---- */
 
 enum known_run { RUN_NEW, RUN_UNFINISHED, RUN_FINISHED };
@@ -177,7 +167,7 @@ static int compare_config(
     struct config *stored = config_new(recipe_options);
     r = config_read_text(stored, "the stored run", text, strlen(text), e);
     if (r == 0)
-        r = config_check(stored, e);
+        r = recipe_check(stored, e);
     if (r == 0)
         r = config_compare(stored, now, on_changed, ret_extended, e);
     config_free(stored);
@@ -487,7 +477,7 @@ int cmd_run(int argc, char **argv)
     struct err e = {0};
     parse_args(argc, argv, &a);
     struct config *c = config_new(recipe_options);
-    int r = read_config(&a, c, &e);
+    int r = recipe_read(c, a.conf, a.sets.items, a.sets.count, &e);
     if (r == 0 && a.print_config) {
         CLEANUP_BUF struct buf text = {0};
         config_print(c, &text, true);

@@ -37,7 +37,7 @@ static int read_recipe(struct stored_run *r, const char *text, struct err *e)
 {
     r->config = config_new(recipe_options);
     if (config_read_text(r->config, "run.config", text, strlen(text), e) < 0 ||
-        config_check(r->config, e) < 0)
+        recipe_check(r->config, e) < 0)
         return e->code;
     return recipe_make(r->config, &r->recipe, e);
 }

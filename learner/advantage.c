@@ -1,4 +1,4 @@
-/* advantage.c: group-relative advantages in three forms. */
+/* advantage.c: advantages relative to a group, or to a step. */
 #include "learner/advantage.h"
 
 #include <math.h>
@@ -36,6 +36,7 @@ static double factor_of(enum advantage_kind kind, const struct advantage_stats *
 {
     switch (kind) {
     case ADVANTAGE_STD:
+    case ADVANTAGE_BATCH:
         return 1 / (s->std + 1e-6);
     case ADVANTAGE_LOO:
         return (double)s->scored / (double)(s->scored - 1);

@@ -17,10 +17,11 @@ struct advantage_stats {
     bool tied;        /* max == min over the scored; also with one or none of them */
 };
 
-/* ret_advantage[i] of n completions: of a tied group exactly 0, else
- *     ADVANTAGE_STD   (r - mean) / (std + 1e-6)
- *     ADVANTAGE_MEAN  r - mean
- *     ADVANTAGE_LOO   r - mean of the others = k / (k - 1) (r - mean), k scored completions */
+/* ret_advantage[i] of n completions, those of a group, or of a whole step for ADVANTAGE_BATCH:
+ * exactly 0 when they are tied, else
+ *     ADVANTAGE_STD, ADVANTAGE_BATCH  (r - mean) / (std + 1e-6)
+ *     ADVANTAGE_MEAN                  r - mean
+ *     ADVANTAGE_LOO                   r - mean of the others = k / (k - 1) (r - mean), k scored */
 struct advantage_stats advantage_of_group(enum advantage_kind kind, const double *reward,
     const bool *scored, size_t n, double *ret_advantage);
 

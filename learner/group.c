@@ -1,31 +1,88 @@
 /* group.c: tied, unscored and truncated completions on their way into an update. */
 #include "learner/group.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "learner/plan.h"
 
-static void group_advantages(const struct recipe_loss *o, struct arena *a, struct step_group *g)
+/* The completions of a step, all groups behind one another. */
+struct step_rewards {
+    double *reward, *advantage;
+    bool *scored;
+    size_t count;
+};
+
+static struct step_rewards gather_rewards(
+    const struct stored_group *groups, size_t count, struct arena *a)
 {
-    uint32_t n = g->stored->n;
-    double *reward = arena_alloc(a, n * sizeof(*reward));
-    bool *scored = arena_alloc(a, n * sizeof(*scored));
-    for (uint32_t i = 0; i < n; i++) {
-        reward[i] = g->stored->completions[i].reward;
-        scored[i] = g->stored->completions[i].scored;
+    struct step_rewards all = {.count = 0};
+    for (size_t i = 0; i < count; i++)
+        all.count += groups[i].n;
+    all.reward = arena_alloc(a, (all.count + 1) * sizeof(*all.reward));
+    all.advantage = arena_alloc(a, (all.count + 1) * sizeof(*all.advantage));
+    all.scored = arena_alloc(a, (all.count + 1) * sizeof(*all.scored));
+    for (size_t i = 0, at = 0; i < count; i++) {
+        for (uint32_t k = 0; k < groups[i].n; k++, at++) {
+            all.reward[at] = groups[i].completions[k].reward;
+            all.scored[at] = groups[i].completions[k].scored;
+        }
     }
-    g->advantage = arena_alloc(a, n * sizeof(*g->advantage));
-    g->stats = advantage_of_group(o->advantage, reward, scored, n, g->advantage);
+    return all;
+}
+
+/* Statistics of the task's rewards, then the advantages. */
+static void make_advantages(const struct recipe_loss *o, const struct step_rewards *all,
+    const double *penalty, struct step_groups *s)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        struct step_group *g = &s->groups[i];
+        uint32_t n = g->stored->n;
+        g->advantage = all->advantage + at;
+        g->stats =
+            advantage_of_group(o->advantage, all->reward + at, all->scored + at, n, g->advantage);
+        for (uint32_t k = 0; penalty != NULL && k < n; k++)
+            all->reward[at + k] -= penalty[at + k];
+        if (penalty != NULL && (!g->stats.tied || o->keep_tied))
+            (void)advantage_of_group(
+                o->advantage, all->reward + at, all->scored + at, n, g->advantage);
+        at += n;
+    }
+    if (o->advantage == ADVANTAGE_BATCH)
+        (void)advantage_of_group(
+            o->advantage, all->reward, all->scored, all->count, all->advantage);
+}
+
+/* Hands each group its part of the reference's log-probs. */
+static void share_reference(struct step_groups *s)
+{
+    const float *at = s->reference;
+    for (size_t i = 0; at != NULL && i < s->count; i++) {
+        s->groups[i].reference = at;
+        for (uint32_t k = 0; k < s->groups[i].stored->n; k++)
+            at += s->groups[i].stored->completions[k].len;
+    }
 }
 
 void step_groups_make(const struct recipe *r, uint32_t stage, uint32_t step,
-    const struct stored_group *groups, size_t count, struct step_groups *ret)
+    const struct stored_group *groups, size_t count, struct step_kl *kl, struct step_groups *ret)
 {
     const struct recipe_stage *st = &r->stages[stage];
     struct step_groups s = {.count = count, .minibatches = st->minibatches, .arena = arena_new(0)};
-    s.groups = arena_alloc(s.arena, count * sizeof(*s.groups));
+    s.groups = arena_alloc(s.arena, (count + 1) * sizeof(*s.groups));
+    for (size_t i = 0; i < count; i++)
+        s.groups[i].stored = &groups[i];
+    struct step_rewards all = gather_rewards(groups, count, s.arena);
+    make_advantages(&st->loss, &all, kl != NULL ? kl->penalty : NULL, &s);
+    if (kl != NULL) {
+        s.reference = kl->reference;
+        free(kl->penalty);
+        *kl = (struct step_kl){0};
+    }
+    share_reference(&s);
     for (size_t i = 0; i < count; i++) {
         struct step_group *g = &s.groups[i];
-        g->stored = &groups[i];
-        group_advantages(&st->loss, s.arena, g);
         bool used = g->stats.scored > 0 && (!g->stats.tied || st->loss.keep_tied);
         g->minibatch = used ? 0 : -1;
         s.used += used;
@@ -42,6 +99,7 @@ void step_groups_make(const struct recipe *r, uint32_t stage, uint32_t step,
 void step_groups_done(struct step_groups *s)
 {
     arena_free(s->arena);
+    free(s->reference);
     *s = (struct step_groups){0};
 }
 
@@ -80,9 +138,11 @@ static void add_group(const struct recipe_stage *st, const struct step_group *g,
 {
     const struct stored_group *stored = g->stored;
     struct train_completion *list = arena_alloc(a, stored->n * sizeof(*list));
+    const float *reference = g->reference, *next = reference;
     uint32_t n = 0;
-    for (uint32_t k = 0; k < stored->n; k++) {
+    for (uint32_t k = 0; k < stored->n; k++, reference = next) {
         const struct stored_completion *c = &stored->completions[k];
+        next = reference != NULL ? reference + c->len : NULL;
         if (!c->scored || c->len == 0 || is_masked(&st->loss, c))
             continue;
         list[n++] = (struct train_completion){c->tokens, c->len};
@@ -90,6 +150,8 @@ static void add_group(const struct recipe_stage *st, const struct step_group *g,
             .advantage = g->advantage[k],
             .weight = loss_weight(st->loss.normalise, &m->count, c->len)};
         memcpy(m->behaviour + at->token_count, c->logp, c->len * sizeof(float));
+        if (reference != NULL)
+            memcpy(m->reference + at->token_count, reference, c->len * sizeof(float));
         at->token_count += c->len;
     }
     if (n > 0)
@@ -106,6 +168,8 @@ void minibatch_make(const struct recipe_stage *st, const struct step_groups *s, 
     m.completions = arena_alloc(s->arena, (m.completion_count + 1) * sizeof(*m.completions));
     m.behaviour = arena_alloc(s->arena, (m.token_count + 1) * sizeof(*m.behaviour));
     m.old = st->loss.old_recomputed ? NULL : m.behaviour;
+    if (s->reference != NULL)
+        m.reference = arena_alloc(s->arena, (m.token_count + 1) * sizeof(*m.reference));
     for (size_t i = 0; i < s->count; i++) {
         if (s->groups[i].minibatch == number)
             add_group(st, &s->groups[i], s->arena, &m, &at);

@@ -3,9 +3,12 @@
  * The rules, pinned by tests:
  * - unscored completions (a permanent fault of the judge) are out of mean, std and every
  * denominator;
+ * - with the KL in the reward, the advantage is that of the rewards less their penalties; what is
+ * tied is decided by the task's rewards all the same;
  * - a tied group (max = min of the reward over its scored completions) has advantage exactly 0; it
  * is left out (no forward, no denominator), or kept when keep_tied; one without a scored completion
- * is always out;
+ * is always out. Kept ones may have an advantage by their penalties, or against the whole step
+ * (ADVANTAGE_BATCH);
  * - a truncated completion keeps its reward in mean and std; with mask_truncated it is loss-masked:
  * no gradient, but the denominators keep its count. Pure; what it makes borrows from the stored
  * groups.
@@ -24,19 +27,28 @@
 struct step_group {
     const struct stored_group *stored; /* borrowed */
     struct advantage_stats stats;
-    double *advantage; /* stored->n; NAN where unscored */
-    int32_t minibatch; /* -1: left out */
+    double *advantage;      /* stored->n; NAN where unscored */
+    int32_t minibatch;      /* -1: left out */
+    const float *reference; /* log-probs of its tokens, or NULL; of step_groups.reference */
+};
+
+/* What the KL to the reference takes from the rewards of a step. */
+struct step_kl {
+    double *penalty;  /* of each completion, in order; owned */
+    float *reference; /* log-prob of each of their tokens, in order; owned */
 };
 
 struct step_groups {
     struct step_group *groups; /* in plan order */
     size_t count, used;        /* used: minibatch >= 0 */
     uint32_t minibatches;
-    struct arena *arena; /* owns all of it */
+    struct arena *arena; /* owns all of it but */
+    float *reference;    /* of the KL in the reward, owned; NULL without */
 };
 
+/* kl: NULL when the KL is not in the reward; else it is emptied. */
 void step_groups_make(const struct recipe *r, uint32_t stage, uint32_t step,
-    const struct stored_group *groups, size_t count, struct step_groups *ret);
+    const struct stored_group *groups, size_t count, struct step_kl *kl, struct step_groups *ret);
 void step_groups_done(struct step_groups *s);
 
 /* One update's data: the completions that are forwarded, in plan order. */
@@ -47,6 +59,7 @@ struct minibatch {
     size_t completion_count;
     float *behaviour; /* log-probs of all tokens as sampled, in order */
     float *old;       /* of pi_old: behaviour, or NULL when it is to be recomputed */
+    float *reference; /* of the reference, or NULL when it is to be computed if needed */
     size_t token_count;
     struct loss_count count; /* the denominators */
 };

@@ -52,10 +52,32 @@ static void ratios(const struct ops *ops, float *ratio, const float *a, const fl
     ops->vexp(ratio, ratio, n);
 }
 
-/* -s and its derivative with respect to l, unweighted; counts the clips. */
-static double surrogate(
-    const struct recipe_loss *o, double rho, double A, double *ret_slope, struct loss_parts *p)
+/* n elements of exp(clamp(log_ratio)). */
+static void same_ratios(const struct ops *ops, float *ratio, double log_ratio, size_t n)
 {
+    static const float zero[CHUNK];
+    for (size_t i = 0; i < n; i++)
+        ratio[i] = (float)log_ratio;
+    ratios(ops, ratio, ratio, zero, n);
+}
+
+/* -s and its derivative with respect to l, of a log-prob weighted by its clipped ratio. */
+static double weighted(const struct recipe_loss *o, double rho, double A, double l,
+    double *ret_slope, struct loss_parts *p)
+{
+    double low = 1 - o->clip_low, high = 1 + o->clip_high;
+    p->clipped_high += rho > high;
+    p->clipped_low += rho < low;
+    *ret_slope = -A * (rho > high ? high : rho < low ? low : rho);
+    return *ret_slope * l;
+}
+
+/* -s and its derivative with respect to l, unweighted; counts the clips. */
+static double surrogate(const struct recipe_loss *o, double rho, double A, double l,
+    double *ret_slope, struct loss_parts *p)
+{
+    if (o->objective == OBJECTIVE_CISPO)
+        return weighted(o, rho, A, l, ret_slope, p);
     double low = 1 - o->clip_low, high = 1 + o->clip_high;
     bool over = A > 0 && rho > high, under = A < 0 && rho < low;
     bool dual = A < 0 && o->dual_clip > 0 && rho > o->dual_clip;
@@ -83,17 +105,34 @@ static double kl_term(enum kl_kind kind, double d, double r, double *ret_slope)
     return r + d - 1;
 }
 
+/* The means of a completion whose ratio is the sequence's. */
+struct sequence {
+    double log_ratio, log_importance; /* of l - lo; of lo - lb, 0 where old is what sampled */
+};
+
+static double mean_difference(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] - (double)b[i];
+    return sum / (double)n;
+}
+
 /* The weights of n <= CHUNK tokens, min(exp(old - behaviour), C), and how far the two policies lie
  * apart; 1 where old is what sampled. */
-static void importance(const struct recipe_loss *o, const struct ops *ops, float *u,
-    const float *old, const float *behaviour, size_t n, struct loss_parts *p)
+static void importance(const struct recipe_loss *o, const struct ops *ops,
+    const struct sequence *seq, float *u, const float *old, const float *behaviour, size_t n,
+    struct loss_parts *p)
 {
     if (behaviour == NULL) {
         for (size_t i = 0; i < n; i++)
             u[i] = 1;
         return;
     }
-    ratios(ops, u, old, behaviour, n);
+    if (seq != NULL)
+        same_ratios(ops, u, seq->log_importance, n);
+    else
+        ratios(ops, u, old, behaviour, n);
     for (size_t i = 0; i < n; i++) {
         double gap = fabs((double)old[i] - (double)behaviour[i]);
         p->sum_gap += gap;
@@ -106,26 +145,30 @@ static void importance(const struct recipe_loss *o, const struct ops *ops, float
     }
 }
 
-/* Tokens first .. first + n - 1 of a completion that is not masked. */
+/* Tokens first .. first + n - 1 of a completion that is not masked; seq: NULL for RATIO_TOKEN. */
 static void policy_chunk(const struct recipe_loss *o, const struct ops *ops,
-    const struct loss_completion *c, const struct loss_tokens *in, size_t first, size_t n,
-    float *dlogp, float *dentropy, struct loss_parts *p)
+    const struct loss_completion *c, const struct sequence *seq, const struct loss_tokens *in,
+    size_t first, size_t n, float *dlogp, float *dentropy, struct loss_parts *p)
 {
     float rho[CHUNK], r[CHUNK], u[CHUNK];
     const float *old = in->old != NULL ? in->old : in->logp;
-    ratios(ops, rho, in->logp + first, old + first, n);
-    importance(o, ops, u, old + first, in->behaviour ? in->behaviour + first : NULL, n, p);
+    double kl_coef = o->kl_in_reward ? 0 : o->kl_coef;
+    if (seq != NULL)
+        same_ratios(ops, rho, seq->log_ratio, n);
+    else
+        ratios(ops, rho, in->logp + first, old + first, n);
+    importance(o, ops, seq, u, old + first, in->behaviour ? in->behaviour + first : NULL, n, p);
     if (in->reference != NULL)
         ratios(ops, r, in->reference + first, in->logp + first, n);
     for (size_t i = 0; i < n; i++) {
         double l = in->logp[first + i], slope, unused, slope_kl = 0;
-        p->surrogate += c->weight * u[i] * surrogate(o, rho[i], c->advantage, &slope, p);
+        p->surrogate += c->weight * u[i] * surrogate(o, rho[i], c->advantage, l, &slope, p);
         if (in->reference != NULL) {
             double d = l - in->reference[first + i];
-            p->kl += c->weight * o->kl_coef * kl_term(o->kl, d, r[i], &slope_kl);
+            p->kl += c->weight * kl_coef * kl_term(o->kl, d, r[i], &slope_kl);
             p->sum_kl_ref += kl_term(KL_K3, d, r[i], &unused);
         }
-        dlogp[first + i] = (float)(c->weight * (u[i] * slope + o->kl_coef * slope_kl));
+        dlogp[first + i] = (float)(c->weight * (u[i] * slope + kl_coef * slope_kl));
         if (in->entropy != NULL) {
             p->entropy -= c->weight * o->entropy_coef * in->entropy[first + i];
             p->sum_entropy += in->entropy[first + i];
@@ -137,6 +180,16 @@ static void policy_chunk(const struct recipe_loss *o, const struct ops *ops,
             p->ratio_max = rho[i];
     }
     p->tokens += (double)n;
+}
+
+/* The completion of n tokens that begins at token `first`. */
+static struct sequence sequence_of(const struct loss_tokens *in, size_t first, size_t n)
+{
+    const float *old = in->old != NULL ? in->old : in->logp;
+    struct sequence s = {.log_ratio = mean_difference(in->logp + first, old + first, n)};
+    if (in->behaviour != NULL)
+        s.log_importance = mean_difference(old + first, in->behaviour + first, n);
+    return s;
 }
 
 void loss_policy(const struct recipe_loss *o, const struct ops *ops,
@@ -156,14 +209,34 @@ void loss_policy(const struct recipe_loss *o, const struct ops *ops,
                 memset(dentropy + at, 0, c->len * sizeof(*dentropy));
             at = end;
         }
+        struct sequence seq = {0};
+        bool whole = o->ratio == RATIO_SEQUENCE;
+        if (whole && at < end)
+            seq = sequence_of(in, at, c->len);
         while (at < end) {
             size_t chunk = end - at < CHUNK ? end - at : CHUNK;
-            policy_chunk(o, ops, c, in, at, chunk, dlogp, dentropy, &p);
+            policy_chunk(o, ops, c, whole ? &seq : NULL, in, at, chunk, dlogp, dentropy, &p);
             at += chunk;
         }
     }
     p.loss = p.surrogate + p.kl + p.entropy;
     *ret = p;
+}
+
+double loss_kl_penalty(const struct recipe_loss *o, const struct ops *ops, const float *logp,
+    const float *reference, size_t n)
+{
+    float r[CHUNK];
+    double sum = 0, unused;
+    for (size_t first = 0; first < n; first += CHUNK) {
+        size_t chunk = n - first < CHUNK ? n - first : CHUNK;
+        ratios(ops, r, reference + first, logp + first, chunk);
+        for (size_t i = 0; i < chunk; i++) {
+            double d = (double)logp[first + i] - (double)reference[first + i];
+            sum += kl_term(o->kl, d, r[i], &unused);
+        }
+    }
+    return o->kl_coef * sum;
 }
 
 void loss_likelihood(const struct loss_completion *completions, size_t n, const float *logp,

@@ -7,21 +7,25 @@
  *
  *     rho  = exp(clamp(l - lo, -20, 20))
  *     u    = min(exp(clamp(lo - lb, -20, 20)), C), a constant; 1 where pi_old is what sampled
- *     s    = min(rho A, clamp(rho, 1 - clip_low, 1 + clip_high) A)
- *            with a dual clip c > 0 and A < 0: max(s, c A)
+ *            with RATIO_SEQUENCE both differences are their means over the completion
+ *     clip = clamp(rho, 1 - clip_low, 1 + clip_high)
+ *     s    = OBJECTIVE_CLIP: min(rho A, clip A); with a dual clip c > 0 and A < 0: max(s, c A)
+ *            OBJECTIVE_CISPO: clip A l, where clip is a constant
  *     k    = k1: l - lr    k2: (l - lr)^2 / 2    k3: r - (lr - l) - 1
  *            with r = exp(clamp(lr - l, -20, 20))
- *     loss += w (-u s + kl_coef k - entropy_coef H)
+ *     loss += w (-u s + kl_coef k - entropy_coef H)   without k when the KL is in the reward
  *
  *     dlogp    = w (-A u rho active + kl_coef k'),   k' = k1: 1    k2: l - lr    k3: 1 - r
  *     active   = not (A > 0 and rho > 1 + clip_high, or A < 0 and rho < 1 - clip_low,
- *                or A < 0 and rho > c)
+ *                or A < 0 and rho > c);  OBJECTIVE_CISPO: clip instead of rho active
  *     dentropy = -w entropy_coef
  *
- * (Shao et al. 2024, eq. 3 and 4; Schulman 2020 for k1 to k3; Ye et al. 2020 for the dual clip; Yao
- * et al. 2025 for u, truncated importance sampling.) A completion of weight 0 is loss-masked: its
- * gradients are exact zeros and it counts in no figure. Sums in double, in token order. Pure; any
- * thread.
+ * With RATIO_SEQUENCE the sum over a completion of n tokens is n w (-u s), and d rho / dl = rho / n
+ * at each of them: the gradient has the same form. (Shao et al. 2024, eq. 3 and 4; Schulman 2020
+ * for k1 to k3; Ye et al. 2020 for the dual clip; Yao et al. 2025 for u, truncated importance
+ * sampling; Zheng et al. 2025 for the sequence's ratio; MiniMax 2025 for CISPO.) A completion of
+ * weight 0 is loss-masked: its gradients are exact zeros and it counts in no figure. Sums in
+ * double, in token order. Pure; any thread.
  */
 #ifndef COHORT_LEARNER_LOSS_H
 #define COHORT_LEARNER_LOSS_H
@@ -77,6 +81,10 @@ void loss_parts_add(struct loss_parts *to, const struct loss_parts *from);
 void loss_policy(const struct recipe_loss *o, const struct ops *ops,
     const struct loss_completion *completions, size_t n, const struct loss_tokens *in, float *dlogp,
     float *dentropy, struct loss_parts *ret);
+
+/* What the KL takes from a completion's reward: kl_coef times the sum of k over its n tokens. */
+double loss_kl_penalty(const struct recipe_loss *o, const struct ops *ops, const float *logp,
+    const float *reference, size_t n);
 
 /* Next-token likelihood, for pretraining: loss = -weight sum logp. sum_entropy, ratio and clip stay
  * 0. */

@@ -84,7 +84,7 @@ static int compare_stored(struct rundir *r, const char *path, struct err *e)
     struct comparison c = {r, stored, r->config, &refused};
     int rc = config_read_file(stored, path, e);
     if (rc == 0)
-        rc = config_check(stored, e);
+        rc = recipe_check(stored, e);
     if (rc == 0)
         rc = config_compare(stored, r->config, on_change, &c, e);
     config_free(stored);
@@ -100,11 +100,7 @@ static int read_config(struct rundir *r, const struct rundir_args *a, struct err
     CLEANUP_FREE char *path = mem_printf("%s/run.conf", r->path);
     bool stored = file_exists(path);
     r->config = config_new(recipe_options);
-    int rc = config_read_file(r->config, a->conf != NULL ? a->conf : path, e);
-    for (size_t i = 0; rc == 0 && i < a->set_count; i++)
-        rc = config_set(r->config, a->sets[i], e);
-    if (rc == 0)
-        rc = config_check(r->config, e);
+    int rc = recipe_read(r->config, a->conf != NULL ? a->conf : path, a->sets, a->set_count, e);
     if (rc == 0 && stored)
         rc = compare_stored(r, path, e);
     if (rc != 0)

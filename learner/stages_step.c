@@ -315,8 +315,9 @@ static int compute_grpo(
         return r;
     begin = clock_mono_ns();
     w->version = s->first_version + step;
-    step_groups_make(s->o.recipe, s->stage, step, w->stored->groups, w->stored->count, &w->groups);
-    r = step_grpo(&s->context, step, &w->groups, w->version, &w->result, e);
+    r = step_groups_open(&s->context, step, w->stored->groups, w->stored->count, &w->groups, e);
+    if (r == 0)
+        r = step_grpo(&s->context, step, &w->groups, w->version, &w->result, e);
     if (r == 0 && !again && (s->st->lag > 0 || s->st->weights_type != WEIGHTS_F32))
         r = measure_gap(s, step, w, e);
     w->times.train = seconds_since(begin);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/recipe/presets.h"
 #include "learner/stages_impl.h"
 
 /* Groups of the longest prompt with whole completions, as many as an update has. */
@@ -47,6 +48,14 @@ struct trainer_memory stages_memory(const struct stages *s)
     return m;
 }
 
+static void log_preset(const struct recipe *r)
+{
+    const char *notes[PRESET_NOTES_MAX];
+    size_t n = preset_notes(r, notes);
+    for (size_t i = 0; i < n; i++)
+        log_warn("stages", "preset", LOG_STR("name", r->preset), LOG_STR("differs", notes[i]));
+}
+
 void stages_log_summary(const struct stages *s, uint32_t from)
 {
     const struct recipe_stage *st = s->st;
@@ -66,4 +75,6 @@ void stages_log_summary(const struct stages *s, uint32_t from)
             LOG_U64("tokens_per_step_max", (uint64_t)st->groups * st->group_size * st->max_tokens),
             LOG_U64("lag", st->lag), LOG_U64("parameters_mib", parameters),
             LOG_U64("activations_mib_max", activations));
+    if (st->kind == STAGE_GRPO)
+        log_preset(s->o.recipe);
 }

@@ -111,6 +111,87 @@ int step_pretrain(const struct step_context *c, uint32_t step, const struct corp
     return 0;
 }
 
+/* ---- stored groups ---- */
+
+/* All completions of some stored groups, in order. */
+struct stored_batch {
+    struct train_group *groups;
+    float *behaviour;
+    size_t count, tokens;
+};
+
+static struct stored_batch stored_batch_of(
+    const struct stored_group *groups, size_t count, struct arena *a)
+{
+    struct stored_batch b = {.count = count, .groups = arena_alloc(a, count * sizeof(*b.groups))};
+    for (size_t i = 0; i < count; i++) {
+        const struct stored_group *g = &groups[i];
+        struct train_completion *completions = arena_alloc(a, g->n * sizeof(*completions));
+        for (uint32_t k = 0; k < g->n; k++) {
+            completions[k] =
+                (struct train_completion){g->completions[k].tokens, g->completions[k].len};
+            b.tokens += g->completions[k].len;
+        }
+        b.groups[i] = (struct train_group){g->prompt, g->prompt_len, completions, g->n};
+    }
+    float *at = b.behaviour = arena_alloc(a, b.tokens * sizeof(*b.behaviour));
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < groups[i].n; k++) {
+            const struct stored_completion *from = &groups[i].completions[k];
+            memcpy(at, from->logp, from->len * sizeof(*at));
+            at += from->len;
+        }
+    }
+    return b;
+}
+
+static int stored_logprob(const struct step_context *c, enum trainer_weights which,
+    const struct stored_batch *b, struct arena *a, float **ret, struct err *e)
+{
+    struct trainer_batch batch = {b->groups, b->count, stage_of(c)->temperature};
+    *ret = arena_alloc(a, b->tokens * sizeof(**ret));
+    return trainer_logprob(c->trainer, which, &batch, *ret, e);
+}
+
+/* What the KL takes from the rewards: by the policy that sampled, before any update of the step. */
+static int kl_penalties(const struct step_context *c, const struct stored_group *groups,
+    size_t count, struct step_kl *ret, struct err *e)
+{
+    struct arena *a = arena_new(0);
+    struct stored_batch b = stored_batch_of(groups, count, a);
+    float *reference;
+    int r = stored_logprob(c, TRAINER_REFERENCE, &b, a, &reference, e);
+    if (r == 0) {
+        size_t completions = 0, k = 0, at = 0;
+        for (size_t i = 0; i < count; i++)
+            completions += groups[i].n;
+        ret->penalty = mem_array(completions, sizeof(*ret->penalty));
+        ret->reference = mem_dup(reference, b.tokens * sizeof(*reference));
+        for (size_t i = 0; i < count; i++) {
+            for (uint32_t n = 0; n < b.groups[i].n; n++, k++) {
+                uint32_t len = b.groups[i].completions[n].len;
+                ret->penalty[k] = loss_kl_penalty(&stage_of(c)->loss, trainer_ops(c->trainer),
+                    b.behaviour + at, reference + at, len);
+                at += len;
+            }
+        }
+    }
+    arena_free(a);
+    return r != 0 ? err_ctx(e, "KL to the reference") : 0;
+}
+
+int step_groups_open(const struct step_context *c, uint32_t step, const struct stored_group *groups,
+    size_t count, struct step_groups *ret, struct err *e)
+{
+    const struct recipe_stage *st = stage_of(c);
+    struct step_kl kl = {0};
+    bool in_reward = uses_reference(st) && st->loss.kl_in_reward;
+    if (in_reward && kl_penalties(c, groups, count, &kl, e) != 0)
+        return e->code;
+    step_groups_make(c->recipe, c->stage, step, groups, count, in_reward ? &kl : NULL, ret);
+    return 0;
+}
+
 /* ---- grpo ---- */
 
 struct policy_loss {
@@ -151,13 +232,14 @@ static int minibatch_gradient(const struct step_context *c, const struct minibat
     const struct recipe_stage *st = stage_of(c);
     struct trainer_batch batch = {mb->groups, mb->group_count, st->temperature};
     CLEANUP_FREE float *reference = NULL;
-    if (uses_reference(st)) {
+    if (uses_reference(st) && mb->reference == NULL) {
         reference = mem_array(mb->token_count, sizeof(*reference));
         int r = trainer_logprob(c->trainer, TRAINER_REFERENCE, &batch, reference, e);
         if (r != 0)
             return err_ctx(e, "reference");
     }
-    struct policy_loss p = {&st->loss, trainer_ops(c->trainer), mb, reference};
+    struct policy_loss p = {
+        &st->loss, trainer_ops(c->trainer), mb, reference != NULL ? reference : mb->reference};
     struct trainer_loss loss = {
         .fn = policy, .arg = &p, .entropy = true, .dentropy = st->loss.entropy_coef != 0};
     return trainer_backward(c->trainer, &batch, &loss, ret, logp, e);
@@ -236,24 +318,11 @@ static int gap_of(const struct step_context *c, enum trainer_weights which,
     const struct stored_group *groups, size_t count, double *ret, struct err *e)
 {
     struct arena *a = arena_new(0);
-    struct train_group *list = arena_alloc(a, count * sizeof(*list));
-    CLEANUP_BUF struct buf old = {0};
-    for (size_t i = 0; i < count; i++) {
-        const struct stored_group *g = &groups[i];
-        struct train_completion *completions = arena_alloc(a, g->n * sizeof(*completions));
-        for (uint32_t k = 0; k < g->n; k++) {
-            const struct stored_completion *from = &g->completions[k];
-            completions[k] = (struct train_completion){from->tokens, from->len};
-            buf_append(&old, from->logp, from->len * sizeof(*from->logp));
-        }
-        list[i] = (struct train_group){g->prompt, g->prompt_len, completions, g->n};
-    }
-    struct trainer_batch batch = {list, count, stage_of(c)->temperature};
-    size_t tokens = trainer_batch_tokens(&batch);
-    float *logp = arena_alloc(a, tokens * sizeof(*logp));
-    int r = trainer_logprob(c->trainer, which, &batch, logp, e);
+    struct stored_batch b = stored_batch_of(groups, count, a);
+    float *logp;
+    int r = stored_logprob(c, which, &b, a, &logp, e);
     if (r == 0)
-        *ret = gap_max((const float *)(const void *)old.data, logp, tokens);
+        *ret = gap_max(b.behaviour, logp, b.tokens);
     arena_free(a);
     return r;
 }

@@ -38,6 +38,10 @@ int step_begin_stage(const struct step_context *c, struct err *e) ERR_WARN_UNUSE
 int step_pretrain(const struct step_context *c, uint32_t step, const struct corpus *demos,
     struct step_result *ret, struct err *e) ERR_WARN_UNUSED;
 
+/* The groups of a step with their advantages; with the KL in the reward that asks the reference. */
+int step_groups_open(const struct step_context *c, uint32_t step, const struct stored_group *groups,
+    size_t count, struct step_groups *ret, struct err *e) ERR_WARN_UNUSED;
+
 /* Updates on the groups of a step. version: of the parameters as the step begins. */
 int step_grpo(const struct step_context *c, uint32_t step, const struct step_groups *groups,
     uint64_t version, struct step_result *ret, struct err *e) ERR_WARN_UNUSED;

@@ -383,6 +383,29 @@ int config_set(struct config *c, const char *assignment, struct err *e)
     return add_value(c, section_add(c, section, kind), key_text, value_text, at, true, e);
 }
 
+const char *config_given(const struct config *c, const char *section, const char *key)
+{
+    assert(!c->checked);
+    const struct config_option *o = option_find(c->table, section, key);
+    assert(o != NULL);
+    const struct entry *given = entries_find(&c->values, section, o);
+    return given != NULL ? given->value.text : NULL;
+}
+
+void config_suggest(
+    struct config *c, const char *section, const char *key, const char *text, const char *origin)
+{
+    if (config_given(c, section, key) != NULL)
+        return;
+    const struct config_option *o = option_find(c->table, section, key);
+    const char *name = section_add(c, section, kind_find(c->table, section));
+    (void)entries_push(&c->values, (struct config_value){.section = name,
+                                       .key = o->key,
+                                       .text = mem_strdup(text),
+                                       .origin = mem_strdup(origin),
+                                       .option = o});
+}
+
 /* Moves the section's value for o to list, or makes it from the default, and parses it. */
 static int complete_value(struct config *c, const struct section *s, const struct config_option *o,
     struct entries *list, struct err *e)

@@ -46,7 +46,7 @@ struct config_value {
     const char *section; /* full, "stage zero"; owned by the config */
     const char *key;
     const char *text;
-    const char *origin; /* "FILE:LINE", "--set" or "default" */
+    const char *origin; /* "FILE:LINE", "--set", "default", or that of config_suggest */
     const struct config_option *option;
 };
 
@@ -67,6 +67,13 @@ int config_read_text(
  * the files, whose values it replaces; a named section must be in them (a typing error must not add
  * a stage). ERR_USAGE when malformed. */
 int config_set(struct config *c, const char *assignment, struct err *e) ERR_WARN_UNUSED;
+
+/* Before config_check. The text that was given for a key, NULL when none was; and a default that
+ * comes from elsewhere than the table: it counts where no value was given, and origin says whose it
+ * is. An option that the table lacks is our own bug (assert). */
+const char *config_given(const struct config *c, const char *section, const char *key);
+void config_suggest(
+    struct config *c, const char *section, const char *key, const char *text, const char *origin);
 
 /* Adds defaults and checks every value's type and bounds. Call once, after reading. */
 int config_check(struct config *c, struct err *e) ERR_WARN_UNUSED;

@@ -124,16 +124,6 @@ static int apply_line(const struct line *line, struct err *e)
     return 0;
 }
 
-static int read_config(const struct line *line, struct config *c, struct err *e)
-{
-    if (line->conf != NULL && config_read_file(c, line->conf, e) < 0)
-        return e->code;
-    for (size_t i = 0; i < line->set_count; i++)
-        if (config_set(c, line->sets[i], e) < 0)
-            return e->code;
-    return config_check(c, e);
-}
-
 /* Two workers of one name cannot serve a run at once, so the made-up name has host and process. */
 static char *make_name(const char *kind)
 {
@@ -167,7 +157,7 @@ int daemon_options_parse(int argc, char **argv, const char *kind, const char *do
     o.config = config_new(recipe_options);
     r = apply_line(&line, e);
     if (r == 0)
-        r = read_config(&line, o.config, e);
+        r = recipe_read(o.config, line.conf, line.sets, line.set_count, e);
     free(line.sets);
     if (r < 0) {
         daemon_options_done(&o);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/recipe/presets.h"
+
 enum { SECTION_MAX = 96 };
 
 static const char *full_section(char out[SECTION_MAX], const char *kind, const char *name)
@@ -222,11 +224,14 @@ static void make_loss(const struct config *c, const char *s, struct recipe_loss 
     *l = (struct recipe_loss){
         .advantage = (enum advantage_kind)choice_index(c, s, "advantage"),
         .normalise = (enum normalise_kind)choice_index(c, s, "normalise"),
+        .objective = (enum objective_kind)choice_index(c, s, "objective"),
+        .ratio = (enum ratio_kind)choice_index(c, s, "ratio"),
         .clip_low = config_float(c, s, "clip-low"),
         .clip_high = config_float(c, s, "clip-high"),
         .dual_clip = config_float(c, s, "dual-clip"),
         .kl_coef = config_float(c, s, "kl-coef"),
         .kl = (enum kl_kind)choice_index(c, s, "kl"),
+        .kl_in_reward = choice_is(c, s, "kl-in", "reward"),
         .reference_every = (uint32_t)config_int(c, s, "reference-every"),
         .entropy_coef = config_float(c, s, "entropy-coef"),
         .keep_tied = choice_is(c, s, "tied", "keep"),
@@ -243,6 +248,23 @@ static void make_gate(const struct config *c, const char *s, struct recipe_gate 
     g->has_sampled = config_range(c, s, "gate-sampled", &g->sampled_low, &g->sampled_high);
     g->has_greedy = config_range(c, s, "gate-greedy", &g->greedy_low, &g->greedy_high);
     g->has_format = config_range(c, s, "gate-format", &g->format_low, &g->format_high);
+}
+
+/* Terms of the objective that contradict each other. */
+static int check_loss(
+    const struct config *c, const char *s, const struct recipe_loss *l, struct err *e)
+{
+    if (l->objective == OBJECTIVE_CISPO && l->ratio == RATIO_SEQUENCE)
+        return bad(e, config_value(c, s, "ratio"),
+            "cispo weighs each token by its own ratio: ratio = token, or objective = clip");
+    if (l->objective == OBJECTIVE_CISPO && l->dual_clip > 0)
+        return bad(e, config_value(c, s, "dual-clip"),
+            "cispo's weights are bounded by clip-low and clip-high alone: dual-clip = 0");
+    if (l->advantage == ADVANTAGE_BATCH && !l->keep_tied)
+        return bad(e, config_value(c, s, "tied"),
+            "against the whole step a group of equal rewards teaches as well: tied = keep, or "
+            "another advantage than batch");
+    return 0;
 }
 
 /* What spans options of one stage. */
@@ -264,6 +286,8 @@ static int check_stage(const struct config *c, const char *s, const struct recip
     if (st->weights_type != WEIGHTS_F32 && !st->loss.old_recomputed)
         return bad(e, config_value(c, s, "old"),
             "samples of rounded weights need pi_old recomputed, or auto");
+    if (check_loss(c, s, &st->loss, e) < 0)
+        return e->code;
     if (st->group_size < 2)
         return bad(
             e, config_value(c, "sampling", "group"), "grpo compares completions: at least 2");
@@ -314,13 +338,19 @@ static int make_stage(const struct config *c, const char *name, struct recipe *r
 static int make_stages(const struct config *c, struct recipe *r, struct err *e)
 {
     const char *names[RECIPE_STAGES_MAX];
+    bool learns = false;
     size_t n = config_named(c, "stage", names, RECIPE_STAGES_MAX);
     if (n > RECIPE_STAGES_MAX)
         return err_set(e, ERR_CONFIG, "%zu [stage NAME] sections, at most %d are allowed", n,
             RECIPE_STAGES_MAX);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (make_stage(c, names[i], r, e) < 0)
             return e->code;
+        learns = learns || r->stages[i].kind == STAGE_GRPO;
+    }
+    r->preset = config_str(c, "learner", "preset");
+    if (strcmp(r->preset, "none") != 0 && !learns)
+        return bad(e, config_value(c, "learner", "preset"), "there is no stage of kind = grpo");
     return 0;
 }
 
@@ -346,6 +376,23 @@ static void make_live(const struct config *c, struct recipe *r)
     r->reward_slots = (unsigned)config_int(c, "reward-server", "slots");
     r->net_receive_mib = (uint32_t)config_int(c, "net", "receive-mib");
     r->net_dir = config_str(c, "net", "dir");
+}
+
+int recipe_check(struct config *c, struct err *e)
+{
+    preset_apply(c);
+    return config_check(c, e);
+}
+
+int recipe_read(
+    struct config *c, const char *path, const char *const *sets, size_t set_count, struct err *e)
+{
+    if (path != NULL && config_read_file(c, path, e) < 0)
+        return e->code;
+    for (size_t i = 0; i < set_count; i++)
+        if (config_set(c, sets[i], e) < 0)
+            return e->code;
+    return recipe_check(c, e);
 }
 
 int recipe_make(const struct config *c, struct recipe *ret, struct err *e)

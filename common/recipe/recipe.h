@@ -46,7 +46,9 @@ struct recipe_reward {
 
 enum stage_kind { STAGE_PRETRAIN, STAGE_GRPO };
 enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };
-enum advantage_kind { ADVANTAGE_STD, ADVANTAGE_MEAN, ADVANTAGE_LOO };
+enum advantage_kind { ADVANTAGE_STD, ADVANTAGE_MEAN, ADVANTAGE_LOO, ADVANTAGE_BATCH };
+enum objective_kind { OBJECTIVE_CLIP, OBJECTIVE_CISPO };
+enum ratio_kind { RATIO_TOKEN, RATIO_SEQUENCE };
 enum normalise_kind { NORMALISE_TOKEN, NORMALISE_SEQUENCE, NORMALISE_FIXED };
 enum preflight_kind { PREFLIGHT_STOP, PREFLIGHT_WARN, PREFLIGHT_OFF };
 enum kl_kind { KL_K1, KL_K2, KL_K3 };
@@ -61,9 +63,12 @@ struct recipe_optim {
 struct recipe_loss {
     enum advantage_kind advantage;
     enum normalise_kind normalise;
+    enum objective_kind objective;
+    enum ratio_kind ratio;
     double clip_low, clip_high, dual_clip; /* dual_clip 0: off */
     double kl_coef;
     enum kl_kind kl;
+    bool kl_in_reward;        /* it is taken from the rewards, not added to the loss */
     uint32_t reference_every; /* updates; 0: the stage's start stays the reference */
     double entropy_coef;
     bool keep_tied;        /* tied groups stay in the batch (advantage 0) */
@@ -109,6 +114,7 @@ struct recipe_stage {
 struct recipe {
     const char *name;
     uint64_t seed;
+    const char *preset;        /* "none": every default is the table's */
     const char *model_path;    /* "" : random initialisation of model */
     struct model_config model; /* vocab and eos are set by the tokenizer when random */
     const char *characters;    /* of the tokenizer made for a random model */
@@ -138,7 +144,13 @@ struct recipe {
     const char *net_dir;      /* "" : a fresh short directory */
 };
 
-/* config must have passed config_check with recipe_options. */
+/* Defaults of the preset that the configuration names (presets.h), then config_check. */
+int recipe_check(struct config *c, struct err *e) ERR_WARN_UNUSED;
+/* Reads a run file (NULL: none), then --set assignments, then recipe_check. */
+int recipe_read(struct config *c, const char *path, const char *const *sets, size_t set_count,
+    struct err *e) ERR_WARN_UNUSED;
+
+/* config must have passed recipe_check. */
 int recipe_make(const struct config *c, struct recipe *ret, struct err *e) ERR_WARN_UNUSED;
 void recipe_done(struct recipe *r);
 

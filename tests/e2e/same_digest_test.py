@@ -61,9 +61,10 @@ def rounded_weights(directory, rng):
 
 def debug_and_release(directory, rng):
     other = os.environ.get("COHORT_BUILD_OTHER", "")
-    if not other or not os.path.exists(os.path.join(other, "learner", "cohort-learner")):
-        print("  no second build in COHORT_BUILD_OTHER: left out")
+    if not other:
+        print("  no second build in COHORT_BUILD_OTHER: left out (tests/run full names -O0 and sanitizers)")
         return
+    check(os.path.exists(os.path.join(other, "learner", "cohort-learner")), f"no cohort-learner is built in {other}")
     all_the_same(directory, {"this build": ({}, {}), "other build": ({}, {"build": other})})
 
 

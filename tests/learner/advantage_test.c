@@ -65,7 +65,7 @@ static void tied_group_is_exactly_zero(void **state)
     (void)state;
     const double r[3] = {0.1, 0.1, 0.1};
     double a[3];
-    for (int kind = ADVANTAGE_STD; kind <= ADVANTAGE_LOO; kind++) {
+    for (int kind = ADVANTAGE_STD; kind <= ADVANTAGE_BATCH; kind++) {
         struct advantage_stats s = advantage_of_group(kind, r, all_scored, 3, a);
         assert_true(s.tied);
         assert_true(s.mean == 0.1 && s.std == 0);

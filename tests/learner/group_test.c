@@ -40,7 +40,7 @@ static double tokens_of(const struct stored_group *g)
 
 static void make(struct stored_set *s, struct step_groups *sg, struct minibatch *m)
 {
-    step_groups_make(&recipe, 0, 0, s->set.groups, s->set.count, sg);
+    step_groups_make(&recipe, 0, 0, s->set.groups, s->set.count, NULL, sg);
     minibatch_make(st, sg, 0, m);
 }
 
@@ -191,7 +191,7 @@ static void minibatches_split_the_groups(void **state)
     struct step_groups sg;
     st->minibatches = 2;
     three_groups(&s);
-    step_groups_make(&recipe, 0, 0, s.set.groups, 3, &sg);
+    step_groups_make(&recipe, 0, 0, s.set.groups, 3, NULL, &sg);
     size_t groups = 0;
     for (int32_t k = 0; k < 2; k++) {
         struct minibatch m;

@@ -35,7 +35,7 @@ void fixture_open(struct fixture *f, const char *const *sets)
     assert_ok(config_read_text(f->config, "small", small_recipe, strlen(small_recipe), &err));
     for (; sets != NULL && *sets != NULL; sets++)
         assert_ok(config_set(f->config, *sets, &err));
-    assert_ok(config_check(f->config, &err));
+    assert_ok(recipe_check(f->config, &err));
     assert_ok(recipe_make(f->config, &f->recipe, &err));
     assert_ok(recipe_model_open(&f->recipe, &f->model, &err));
 }

@@ -26,21 +26,28 @@ static int select_ops(void **state)
 
 struct naive {
     double A, lo, lb, lr, H;
+    double now; /* l, where the objective takes the ratio for a constant */
 };
+
+static double clipped(const struct recipe_loss *o, double rho)
+{
+    return fmin(fmax(rho, 1 - o->clip_low), 1 + o->clip_high);
+}
 
 static double naive_token(const struct recipe_loss *o, const struct naive *n, double l)
 {
     double A = n->A, lo = n->lo, lr = n->lr;
     double u = fmin(exp(lo - n->lb), o->importance_cap);
     double rho = exp(l - lo);
-    double clipped = fmin(fmax(rho, 1 - o->clip_low), 1 + o->clip_high);
-    double s = fmin(rho * A, clipped * A);
-    if (o->dual_clip > 0 && A < 0)
+    double s = fmin(rho * A, clipped(o, rho) * A);
+    if (o->objective == OBJECTIVE_CISPO)
+        s = clipped(o, exp(n->now - lo)) * A * l;
+    else if (o->dual_clip > 0 && A < 0)
         s = fmax(s, o->dual_clip * A);
     double k = o->kl == KL_K1   ? l - lr
                : o->kl == KL_K2 ? (l - lr) * (l - lr) / 2
                                 : exp(lr - l) - (lr - l) - 1;
-    return -u * s + o->kl_coef * k - o->entropy_coef * n->H;
+    return -u * s + (o->kl_in_reward ? 0 : o->kl_coef) * k - o->entropy_coef * n->H;
 }
 
 struct case_data {
@@ -89,7 +96,8 @@ static void check_case(const struct recipe_loss *o, bool sampled, uint64_t seed)
                 .lo = d.old[t],
                 .lb = sampled ? d.behaviour[t] : d.old[t],
                 .lr = d.ref[t],
-                .H = d.entropy[t]};
+                .H = d.entropy[t],
+                .now = l};
             double up = naive_token(o, &n, l + h), down = naive_token(o, &n, l - h);
             loss += c->weight * naive_token(o, &n, l);
             double slope = c->weight * (up - down) / (2 * h);
@@ -110,15 +118,82 @@ static void check_case(const struct recipe_loss *o, bool sampled, uint64_t seed)
 static void gradients_match_finite_differences(void **state)
 {
     (void)state;
-    for (int k = 0; k < 96; k++) {
+    for (int k = 0; k < 192; k++) {
         struct recipe_loss o = {.clip_low = k & 1 ? 0.2 : 10,
             .clip_high = k & 1 ? 0.28 : 10,
             .dual_clip = k & 2 ? 3 : 0,
             .kl_coef = k & 4 ? 0.3 : 0,
             .kl = (enum kl_kind)(k % 48 / 16),
+            .kl_in_reward = k % 5 == 0,
+            .objective = k < 96 ? OBJECTIVE_CLIP : OBJECTIVE_CISPO,
             .importance_cap = k & 1 ? 1.3 : 2,
             .entropy_coef = k & 8 ? 0.05 : 0};
-        check_case(&o, k >= 48, 100 + (uint64_t)k);
+        check_case(&o, k % 96 >= 48, 100 + (uint64_t)k);
+    }
+}
+
+/* The surrogate of a whole completion by the geometric mean of its ratios, one of its
+ * log-probs (whichever) moved by h. */
+static double naive_sequence(const struct recipe_loss *o, const struct case_data *d,
+    const struct loss_completion *c, size_t first, double h)
+{
+    double log_rho = h, log_u = 0, n = c->len, A = c->advantage;
+    for (size_t t = first; t < first + c->len; t++) {
+        log_rho += (double)d->logp[t] - d->old[t];
+        log_u += (double)d->old[t] - d->behaviour[t];
+    }
+    double rho = exp(log_rho / n), s = fmin(rho * A, clipped(o, rho) * A);
+    return -c->weight * n * fmin(exp(log_u / n), o->importance_cap) * s;
+}
+
+static void sequence_gradients_match_finite_differences(void **state)
+{
+    (void)state;
+    static struct case_data d;
+    float dlogp[TOKENS];
+    struct loss_parts p;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct recipe_loss o = {.ratio = RATIO_SEQUENCE,
+            .clip_low = seed % 2 ? 0.05 : 10,
+            .clip_high = seed % 2 ? 0.03 : 10,
+            .importance_cap = seed % 4 < 2 ? 1.02 : 2};
+        fill(&d, 500 + seed);
+        struct loss_tokens in = {.logp = d.logp, .old = d.old, .behaviour = d.behaviour};
+        loss_policy(&o, ops, d.completions, N, &in, dlogp, NULL, &p);
+        double loss = 0, h = 1e-5;
+        for (size_t i = 0, t = 0; i < N; i++) {
+            const struct loss_completion *c = &d.completions[i];
+            size_t first = t;
+            loss += naive_sequence(&o, &d, c, first, 0);
+            double slope =
+                (naive_sequence(&o, &d, c, first, h) - naive_sequence(&o, &d, c, first, -h)) /
+                (2 * h);
+            for (; t < first + c->len; t++) {
+                if (!(fabs(dlogp[t] - slope) <= 1e-6 + 2e-5 * fabs(slope)))
+                    fail_msg("seed %lu, token %zu: dlogp %.9g, finite difference %.9g",
+                        (unsigned long)seed, t, dlogp[t], slope);
+            }
+        }
+        assert_true(fabs(p.loss - loss) <= 1e-5 * (1 + fabs(loss)));
+    }
+}
+
+/* The penalty of a completion is the sum of the estimates, across chunks. */
+static void penalties_are_sums_of_the_estimates(void **state)
+{
+    (void)state;
+    static struct case_data d;
+    fill(&d, 900);
+    for (int kl = KL_K1; kl <= KL_K3; kl++) {
+        struct recipe_loss o = {.kl_coef = 0.3, .kl = (enum kl_kind)kl};
+        double expected = 0;
+        for (size_t t = 0; t < TOKENS; t++) {
+            double k = (double)d.logp[t] - d.ref[t];
+            k = kl == KL_K1 ? k : kl == KL_K2 ? k * k / 2 : exp(-k) + k - 1;
+            expected += 0.3 * k;
+        }
+        double got = loss_kl_penalty(&o, ops, d.logp, d.ref, TOKENS);
+        assert_true(fabs(got - expected) <= 1e-5 * (1 + fabs(expected)));
     }
 }
 
@@ -271,6 +346,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match_finite_differences),
+        cmocka_unit_test(sequence_gradients_match_finite_differences),
+        cmocka_unit_test(penalties_are_sums_of_the_estimates),
         cmocka_unit_test(importance_is_truncated),
         cmocka_unit_test(on_policy_is_reinforce),
         cmocka_unit_test(clips_cut_where_they_should),

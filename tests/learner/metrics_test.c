@@ -79,7 +79,7 @@ static void training_metrics(void **state)
     s.set.groups[0].version = 4;
     s.set.groups[1].version = 5;
     s.set.groups[2].version = 6;
-    step_groups_make(&r, 0, 0, s.set.groups, 3, &sg);
+    step_groups_make(&r, 0, 0, s.set.groups, 3, NULL, &sg);
     metrics_of_grpo(&l, &r, &sg, 6, &result, &times);
     near_(&l, "reward", 5.5 / 11);
     near_(&l, "reward_std", 0.5 / 3); /* std of 1, 0, 0.5 is 0.5, the others are tied */

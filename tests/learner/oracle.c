@@ -177,10 +177,11 @@ static int grpo_step(struct stage_run *r, uint32_t step, struct err *e)
         return rc;
     struct step_times times = {.wait = seconds_since(begin), .publish = NAN};
     begin = clock_mono_ns();
-    struct step_groups groups;
+    struct step_groups groups = {0};
     struct step_result result;
-    step_groups_make(&r->o->recipe, r->context.stage, step, stored.groups, stored.count, &groups);
-    rc = step_grpo(&r->context, step, &groups, step, &result, e);
+    rc = step_groups_open(&r->context, step, stored.groups, stored.count, &groups, e);
+    if (rc == 0)
+        rc = step_grpo(&r->context, step, &groups, step, &result, e);
     times.train = seconds_since(begin);
     struct metric_list l = {0};
     if (rc == 0)
@@ -296,7 +297,7 @@ static int oracle_open(struct oracle *o, unsigned threads, struct err *e)
 
 static int run(struct oracle *o, struct config *c, unsigned threads, struct err *e)
 {
-    int rc = config_check(c, e);
+    int rc = recipe_check(c, e);
     if (rc == 0)
         rc = recipe_make(c, &o->recipe, e);
     if (rc == 0)

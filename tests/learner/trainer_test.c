@@ -55,7 +55,7 @@ static struct step_result one_step(struct setup *u, struct trainer *t, uint32_t 
     struct step_groups groups;
     struct step_result r;
     struct step_context c = {&u->f.recipe, ZERO, t};
-    step_groups_make(&u->f.recipe, ZERO, step, u->s.set.groups, u->s.set.count, &groups);
+    assert_ok(step_groups_open(&c, step, u->s.set.groups, u->s.set.count, &groups, &err));
     assert_ok(step_grpo(&c, step, &groups, 0, &r, &err));
     step_groups_done(&groups);
     return r;
@@ -300,6 +300,45 @@ static void kl_to_the_stage_start_is_zero_at_first(void **state)
     setup_close(&u);
 }
 
+/* With the KL in the reward, groups that are tied by the task's rewards teach by their penalties:
+ * coefficient times the sum of sampled minus reference log-probs. The reference is the policy here.
+ */
+static void kl_in_the_reward_makes_advantages(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"stage zero.kl-coef=0.5", "stage zero.kl-in=reward",
+        "stage zero.kl=k1", "stage zero.tied=keep", "stage zero.advantage=mean",
+        "stage zero.minibatches=1", NULL};
+    struct setup u;
+    struct err err = {0};
+    setup_open(&u, sets);
+    struct trainer *t = fixture_trainer(&u.f, 1, 2, 64);
+    begin(&u, t);
+    struct stored_group *g = &u.s.set.groups[0];
+    double penalty[N], mean = 0;
+    set_behaviour(&u, t); /* now the stored ones are the reference's */
+    for (uint32_t i = 0; i < N; i++) {
+        g->completions[i].reward = 1;
+        float *logp = (float *)g->completions[i].logp;
+        for (uint32_t k = 0; k < g->completions[i].len; k++)
+            logp[k] -= 0.25f * (float)(i + 1);
+        penalty[i] = -0.5 * 0.25 * (i + 1) * g->completions[i].len;
+        mean += penalty[i] / N;
+    }
+    struct step_context c = {&u.f.recipe, ZERO, t};
+    struct step_groups groups;
+    struct step_result r;
+    assert_ok(step_groups_open(&c, 0, u.s.set.groups, GROUPS, &groups, &err));
+    assert_true(groups.groups[0].stats.tied);
+    for (uint32_t i = 0; i < N; i++)
+        assert_true(fabs(groups.groups[0].advantage[i] - (mean - penalty[i])) < 1e-4);
+    assert_ok(step_grpo(&c, 0, &groups, 0, &r, &err));
+    assert_true(r.parts.kl == 0 && r.grad_norm > 0);
+    step_groups_done(&groups);
+    trainer_free(t);
+    setup_close(&u);
+}
+
 /* Garbage log-probs must stop the run before they reach the parameters. */
 static void not_finite_stops_before_the_update(void **state)
 {
@@ -315,7 +354,7 @@ static void not_finite_stops_before_the_update(void **state)
     struct step_groups groups;
     struct step_result r;
     struct step_context c = {&u.f.recipe, ZERO, t};
-    step_groups_make(&u.f.recipe, ZERO, 0, u.s.set.groups, GROUPS, &groups);
+    step_groups_make(&u.f.recipe, ZERO, 0, u.s.set.groups, GROUPS, NULL, &groups);
     assert_int_equal(step_grpo(&c, 0, &groups, 0, &r, &err), ERR_FAIL);
     assert_non_null(strstr(err.msg, "not finite"));
     struct hash after = params_digest(trainer_state(t).params);
@@ -385,6 +424,7 @@ int main(void)
         cmocka_unit_test(digests_of_steps_are_equal),
         cmocka_unit_test(gradient_matches_finite_differences),
         cmocka_unit_test(kl_to_the_stage_start_is_zero_at_first),
+        cmocka_unit_test(kl_in_the_reward_makes_advantages),
         cmocka_unit_test(not_finite_stops_before_the_update),
         cmocka_unit_test(all_tied_leaves_the_parameters),
         cmocka_unit_test(pretraining_lowers_the_loss),

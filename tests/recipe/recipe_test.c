@@ -24,7 +24,7 @@ static int make(
     for (size_t i = 0; r == 0 && changes[i] != NULL; i++)
         r = config_set(c, changes[i], e);
     if (r == 0)
-        r = config_check(c, e);
+        r = recipe_check(c, e);
     if (r == 0)
         r = recipe_make(c, ret, e);
     *ret_config = c;
@@ -80,6 +80,11 @@ static void what_does_not_fit_is_named(void **state)
         {"reward accuracy.when=pass", "the primary reward counts always"},
         {"reward form.when=right", "always"},
         {"stage zero.old=behaviour", "recomputed", "sampling.weights=int8"},
+        {"stage zero.ratio=sequence", "cispo", "stage zero.objective=cispo"},
+        {"stage zero.dual-clip=3", "cispo", "stage zero.objective=cispo"},
+        {"stage zero.advantage=batch", "tied = keep"},
+        {"stage zero.tied=skip", "tied = keep", "learner.preset=reinforce++"},
+        {"stage zero.kind=pretrain", "no stage of kind = grpo", "learner.preset=dapo"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *const changes[] = {cases[i].change, cases[i].before, NULL};

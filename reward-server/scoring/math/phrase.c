@@ -264,7 +264,7 @@ static const struct clause_word *find_word(const char *word)
     return NULL;
 }
 
-/* A letter, perhaps with an index: k, C_1. */
+/* A letter, perhaps with an index: k, C_1; three characters at most. */
 static bool is_name(const char *word)
 {
     return isalpha((unsigned char)word[0]) &&
@@ -291,7 +291,7 @@ static bool read_clause(struct span s, struct phrase_clause *ret)
         if (w == NULL && strcmp(word, "a") == 0 && ret->n > 0)
             continue;
         if (w == NULL && is_name(word) && ret->n < ARRAY_LEN(ret->names)) {
-            (void)snprintf(ret->names[ret->n++], sizeof(ret->names[0]), "%s", word);
+            (void)snprintf(ret->names[ret->n++], sizeof(ret->names[0]), "%.3s", word);
             continue;
         }
         if (w == NULL || (!lead && w->kind != WORD_LEAD))
