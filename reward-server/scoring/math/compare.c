@@ -1,6 +1,8 @@
 /* compare.c: answers by type: values, lists, sets, tuples, matrices, units, ratios, times. */
 #include "reward-server/scoring/math/compare.h"
 
+#include <stdio.h>
+
 #include "reward-server/scoring/math/ball.h"
 #include "reward-server/scoring/math/family.h"
 #include "reward-server/scoring/math/matrix.h"
@@ -119,6 +121,36 @@ static enum math_answer compare_measures(
     return x == NULL || y == NULL ? MATH_UNKNOWN : compare_exact(w, x, y);
 }
 
+/* "2500 m" in plain text is a product of a number and a name: the unit that its letters are. */
+static const struct math_node *unit_of_names(struct math_work *w, const struct math_node *x)
+{
+    char words[MATH_UNIT_BYTES_MAX] = "", name[MATH_UNIT_BYTES_MAX];
+    if (x->kind != MATH_MUL || x->n < 2 || !math_is_value(w, x->kids[0]) ||
+        !math_is_constant(w, x->kids[0]))
+        return NULL;
+    for (size_t i = 1, n = 0; i < x->n; i++, n = strlen(words)) {
+        const struct math_node *u = x->kids[i];
+        bool under = u->kind == MATH_INV, power;
+        u = under ? u->kids[0] : u;
+        power = u->kind == MATH_POW && u->kids[1]->kind == MATH_NUM;
+        const char *letter = power ? u->kids[0]->text : u->text;
+        if ((power ? u->kids[0]->kind : u->kind) != MATH_SYM || !unit_known(letter, strlen(letter)))
+            return NULL;
+        (void)snprintf(words + n, sizeof(words) - n, "%s%s%s%s",
+            under   ? "/"
+            : i > 1 ? " "
+                    : "",
+            letter, power ? "^" : "", power ? u->kids[1]->text : "");
+    }
+    struct math_node *y = math_node1(w, MATH_UNIT, x->kids[0]);
+    const struct math_node *text =
+        unit_canonical(words, name) ? math_leaf(w, MATH_UNIT, name, strlen(name)) : NULL;
+    if (y == NULL || text == NULL)
+        return NULL;
+    y->text = text->text;
+    return y;
+}
+
 /* A unit on one side only may be left out when the value is a number: of 2x + 3 h nothing may be.
  */
 static enum math_answer compare_units(
@@ -126,6 +158,10 @@ static enum math_answer compare_units(
 {
     if (a->kind == MATH_UNIT && b->kind == MATH_UNIT)
         return compare_measures(w, a, b);
+    const struct math_node *named = unit_of_names(w, a->kind == MATH_UNIT ? b : a);
+    if (named != NULL)
+        return compare_measures(
+            w, a->kind == MATH_UNIT ? a : named, a->kind == MATH_UNIT ? named : b);
     const struct math_node *unit = a->kind == MATH_UNIT ? a : b;
     if (!math_is_value(w, bare(a)) || !math_is_value(w, bare(b)) || !math_is_constant(w, bare(a)) ||
         !math_is_constant(w, bare(b)))
@@ -198,6 +234,18 @@ static bool is_real_set(const struct math_node *x)
 {
     return x->kind == MATH_INTERVAL || x->kind == MATH_UNION || x->kind == MATH_MINUS ||
            x->kind == MATH_REALS || (x->kind == MATH_REL && strpbrk(x->text, "<>lgn") != NULL);
+}
+
+/* "x > 1 and x < 3": conditions on one name, which may be a set of the line. */
+static bool is_condition(const struct math_node *x)
+{
+    bool inequality = false;
+    for (size_t i = 0; x->kind == MATH_LIST && i < x->n; i++) {
+        if (x->kids[i]->kind != MATH_REL)
+            return false;
+        inequality = inequality || is_real_set(x->kids[i]);
+    }
+    return inequality;
 }
 
 /* Each member of one is a member of the other, one to one. */
@@ -370,6 +418,23 @@ static enum math_answer compare_collections(
     return compare_members(w, a, b);
 }
 
+/* (3, -2, 1) as 3i - 2j + k, when the other side is written so; else itself. */
+static const struct math_node *along_axes(
+    struct math_work *w, const struct math_node *x, const struct math_node *other)
+{
+    const struct math_node *axes[] = {math_node(w, MATH_I, NULL, 0), math_leaf(w, MATH_SYM, "j", 1),
+        math_leaf(w, MATH_SYM, "k", 1)};
+    const struct math_node *terms[ARRAY_LEN(axes)];
+    bool vector = x->kind == MATH_TUPLE || is_vector(x);
+    if (!vector || x->n < 2 || x->n > 3 || axes[1] == NULL || !math_is_value(w, other) ||
+        math_substitute(w, other, "j", axes[0]) == other)
+        return x;
+    for (size_t i = 0; i < x->n; i++)
+        terms[i] = math_node2(w, MATH_MUL, x->kids[i], axes[i]);
+    const struct math_node *sum = math_node(w, MATH_ADD, terms, x->n);
+    return sum != NULL && math_is_value(w, sum) ? sum : x;
+}
+
 static bool is_collection(const struct math_node *x)
 {
     return x->kind == MATH_LIST || x->kind == MATH_SET || x->kind == MATH_TUPLE ||
@@ -440,9 +505,10 @@ static enum math_answer compare_kinds(
         return compare_congruences(w, a, b);
     if (either(a, b, MATH_CASES))
         return compare_cases(w, a, b);
-    if (is_real_set(a) || is_real_set(b)) {
+    bool sets = is_real_set(a) || is_real_set(b);
+    if (sets || is_condition(a) || is_condition(b)) {
         enum math_answer r = compare_real_sets(w, a, b);
-        if (r != MATH_UNKNOWN || a->kind != MATH_REL || b->kind != MATH_REL)
+        if (r != MATH_UNKNOWN || (sets && (a->kind != MATH_REL || b->kind != MATH_REL)))
             return r;
     }
     if (is_collection(a) || is_collection(b) || math_has(w, a, MATH_PM) || math_has(w, b, MATH_PM))
@@ -480,10 +546,15 @@ static enum math_answer compare_trees(
     const struct math_node *b = without_point(w, answer, reference);
     if (a == NULL || b == NULL)
         return MATH_UNKNOWN;
-    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a) && !family_is(b))
-        a = relation_value(w, a, NULL);
-    else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b) && !family_is(a))
+    a = along_axes(w, a, b);
+    b = along_axes(w, b, a);
+    const struct math_node *value = NULL;
+    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a) && !family_is(b)) {
+        value = relation_value(w, a, NULL);
+        a = value != NULL ? value : relation_last_value(w, a);
+    } else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b) && !family_is(a)) {
         b = relation_value(w, b, NULL);
+    }
     if (a == NULL || b == NULL)
         return MATH_DIFFER;
     return w->steps_left == 0 ? MATH_UNKNOWN : compare_kinds(w, a, b);
@@ -497,5 +568,11 @@ enum math_answer compare_answers(
         return MATH_EQUAL;
     const struct math_node *a = reference, *b = family_rename_arguments(w, reference, answer);
     enum math_answer r = compare_trees(w, a, b);
-    return r != MATH_EQUAL && family_rename_constants(w, &a, &b) ? compare_trees(w, a, b) : r;
+    for (unsigned turn = 0; turn < FAMILY_TURNS && r != MATH_EQUAL; turn++) {
+        const struct math_node *x = a, *y = b;
+        if (!family_rename_constants(w, &x, &y, turn))
+            break;
+        r = compare_trees(w, x, y);
+    }
+    return r;
 }

@@ -26,8 +26,13 @@ enum math_answer compare_real_sets(
 enum math_answer compare_relations(
     struct math_work *w, const struct math_node *reference, const struct math_node *answer);
 
+/* The operator of a relation read from the right: '<' for '>'. */
+char relation_turned(char op);
+
 /* x of "x = value", else NULL; ret_name gets what stands left. */
 const struct math_node *relation_value(
     struct math_work *w, const struct math_node *x, const struct math_node **ret_name);
+
+const struct math_node *relation_last_value(struct math_work *w, const struct math_node *x);
 
 #endif

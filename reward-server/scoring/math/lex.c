@@ -287,6 +287,24 @@ static bool push_letters(struct lexer *l, const char *s, size_t n)
     return true;
 }
 
+/* "36 in^2", "5 in.": inches, not an element of what follows. */
+static bool is_inch(const struct lexer *l, const char *word, size_t n)
+{
+    size_t i = 0;
+    while (peek(l, i) == ' ' || peek(l, i) == '}')
+        i++;
+    return n == 2 && memcmp(word, "in", 2) == 0 &&
+           (peek(l, i) == 0 || strchr("^.$,", peek(l, i)) != NULL);
+}
+
+/* "1 to 4": a ratio. */
+static bool is_to(const struct lexer *l, const char *word, size_t n)
+{
+    const struct math_tokens *t = l->out;
+    return n == 2 && memcmp(word, "to", 2) == 0 && t->n > 0 && t->at[t->n - 1].kind == TOK_NUM &&
+           peek(l, 0) == ' ' && is_digit(peek(l, 1));
+}
+
 /* A run of letters: a known word, a unit, a product of letters, or some word. "sinx" is sin x. */
 static bool lex_letters(struct lexer *l, bool whole_text)
 {
@@ -299,6 +317,10 @@ static bool lex_letters(struct lexer *l, bool whole_text)
         l->at -= n - 2;
         n = 2;
     }
+    if (is_inch(l, s, n))
+        return push(l, (struct math_token){.kind = TOK_WORD, .text = "inch"});
+    if (is_to(l, s, n))
+        return push(l, (struct math_token){.kind = TOK_COLON, .text = ""});
     const struct lex_entry *e = lex_word(s, n);
     if (e != NULL)
         return push_entry(l, e);
@@ -351,19 +373,23 @@ static bool lex_text(struct lexer *l)
     size_t n;
     if (!take_braces(l, &s, &n))
         return fail(l, "\\text without braces");
-    while (n > 0 && isspace((unsigned char)*s)) {
+    bool room = n > 0 && (isspace((unsigned char)*s) || *s == '~');
+    while (n > 0 && (isspace((unsigned char)*s) || *s == '~')) {
         s++;
         n--;
     }
     while (n > 0 && isspace((unsigned char)s[n - 1]))
         n--;
     l->space = true;
+    if (is_inch(l, s, n))
+        return push(l, (struct math_token){.kind = TOK_TEXT, .text = "inch"});
     const struct lex_entry *e = lex_word(s, n);
     if (e != NULL)
         return push_entry(l, e);
     if (n == 1 && (*s == 'e' || *s == 'i'))
         return push_letters(l, s, n);
-    if (is_words(s, n) && (n > 1 || islower((unsigned char)*s)))
+    bool unit = room && l->out->n > 0 && l->out->at[l->out->n - 1].kind == TOK_NUM; /* 5 N */
+    if (is_words(s, n) && (n > 1 || unit || islower((unsigned char)*s)))
         return push(l, (struct math_token){.kind = TOK_TEXT, .text = copy(l, s, n)});
     if (l->nested > 3)
         return fail(l, "\\text nested too deeply");

@@ -27,7 +27,7 @@ bool parse_take(struct parser *p, enum math_tok kind)
 
 static bool at_unit(const struct parser *p)
 {
-    return p->brackets == 0 && (p->t->kind == TOK_TEXT || p->t->kind == TOK_WORD);
+    return p->brackets == p->sets && (p->t->kind == TOK_TEXT || p->t->kind == TOK_WORD);
 }
 
 /* Words after a value, with a power and a quotient: "square feet", "cm^2", "km/h". */
@@ -205,7 +205,7 @@ const struct math_node *parse_item(struct parser *p)
     size_t n = 0;
     if (p->t->kind == TOK_REL && (p->t->op == '=' || p->t->op == '~')) /* "= 5" */
         p->t++;
-    sides[0] = parse_union(p);
+    sides[0] = parse_at_definition(p) ? parse_definition(p) : parse_union(p);
     if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
         return parse_member(p, sides[0]);
     while (sides[n] != NULL && n < RELATIONS_MAX && p->t->kind == TOK_REL) {
