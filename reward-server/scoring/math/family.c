@@ -229,7 +229,7 @@ enum math_answer family_compare(
 static bool defines(const struct math_node *x)
 {
     bool ok = x->kind == MATH_REL && x->n == 2 && x->kids[0]->kind == MATH_CALL &&
-              x->kids[0]->n <= NAMES_MAX;
+              x->kids[0]->n <= NAMES_MAX && strcmp(x->kids[0]->text, "det") != 0;
     for (size_t i = 0; ok && i < x->kids[0]->n; i++)
         ok = x->kids[0]->kids[i]->kind == MATH_SYM;
     return ok;

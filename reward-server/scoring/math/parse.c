@@ -527,6 +527,22 @@ static const struct math_node *parse_boxes(struct math_work *w, struct span text
     return math_node(w, MATH_LIST, items, n);
 }
 
+/* "all x != 3" is x != 3. */
+static struct span without_all(struct span s)
+{
+    static const char *const leads[] = {"all ", "\\text{all }", "\\text{all} "};
+    for (size_t i = 0; i < ARRAY_LEN(leads); i++) {
+        size_t n = strlen(leads[i]);
+        if (s.n > n + 1 && memcmp(s.at, leads[i], n) == 0) {
+            const char *name = s.at + n + (s.at[n] == '$' || s.at[n] == ' ');
+            bool letter = name + 1 < s.at + s.n && isalpha((unsigned char)name[0]) &&
+                          !isalpha((unsigned char)name[1]);
+            return letter ? (struct span){s.at + n, s.n - n} : s;
+        }
+    }
+    return s;
+}
+
 const struct math_node *math_parse(
     struct math_work *w, const char *text, size_t n, const char **ret_why)
 {
@@ -540,7 +556,7 @@ const struct math_node *math_parse(
         return x;
     *ret_why = NULL;
     struct phrase_clause clause;
-    struct span head = phrase_take_clause((struct span){text, n}, &clause);
+    struct span head = phrase_take_clause(without_all((struct span){text, n}), &clause);
     if (math_lex(w, head.at, head.n, &tokens, ret_why)) {
         struct parser p = {.w = w, .t = tokens.at};
         x = parse_list(&p, clause.n > 0);

@@ -149,8 +149,15 @@ static const struct math_node *parse_many(struct parser *p, enum math_func f)
 /* \sin^2 x, \sin^{-1} x, \log_b x, \sin(x). */
 const struct math_node *parse_function(struct parser *p)
 {
-    static const int inverse[] = {
-        [FUNC_SIN] = FUNC_ASIN, [FUNC_COS] = FUNC_ACOS, [FUNC_TAN] = FUNC_ATAN};
+    static const int inverse[] = {[FUNC_SIN] = FUNC_ASIN,
+        [FUNC_COS] = FUNC_ACOS,
+        [FUNC_TAN] = FUNC_ATAN,
+        [FUNC_COT] = FUNC_ACOT,
+        [FUNC_SEC] = FUNC_ASEC,
+        [FUNC_CSC] = FUNC_ACSC,
+        [FUNC_SINH] = FUNC_ASINH,
+        [FUNC_COSH] = FUNC_ACOSH,
+        [FUNC_TANH] = FUNC_ATANH};
     enum math_func f = (enum math_func)p->t->op;
     const struct math_node *power = NULL, *base = NULL, *kids[2];
     const char *rest = NULL;
@@ -170,7 +177,7 @@ const struct math_node *parse_function(struct parser *p)
     p->depth--;
     if (x == NULL)
         return parse_fail(p, "a function without an argument");
-    if (power != NULL && f <= FUNC_TAN && math_small(p->w, power, &exponent) &&
+    if (power != NULL && f <= FUNC_TANH && inverse[f] != 0 && math_small(p->w, power, &exponent) &&
         exponent.num == -1 && exponent.den == 1) {
         f = (enum math_func)inverse[f];
         power = NULL;

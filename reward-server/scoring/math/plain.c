@@ -139,10 +139,11 @@ static bool is_set_off(struct span raw, char letter, struct span *ret_text)
     for (size_t i = 0; i + 2 < raw.n; i++) {
         if (raw.at[i] != letter || strchr(").:", raw.at[i + 1]) == NULL)
             continue;
-        for (i += 2; i < raw.n && raw.at[i] == '}'; i++)
-            continue;
+        bool room = false;
+        for (i += 2; i < raw.n && strchr(" ~}", raw.at[i]) != NULL; i++)
+            room = room || raw.at[i] != '}';
         *ret_text = (struct span){raw.at + i, raw.n - i};
-        return i < raw.n && strchr(" \\$:~\n", raw.at[i]) != NULL;
+        return i < raw.n && (room || strchr("\\$:\n", raw.at[i]) != NULL);
     }
     return false;
 }
