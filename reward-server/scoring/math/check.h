@@ -32,14 +32,14 @@ enum math_place {
     MATH_PLACE_MARK,
     MATH_PLACE_WHOLE,
     MATH_PLACE_FORMULA,
-    MATH_PLACE_STARS,
+    MATH_PLACE_WORDS,
     MATH_PLACE_NUMBER
 };
 
 /* The answer of a completion: the last \boxed; else what follows the last "####", "answer is" or
  * "answer:"; else the whole, when it is short and reads as mathematics; else the last formula
- * between dollars or \( \); else what stands in double stars in the last line; else the last
- * number. */
+ * between dollars or \( \); else, of the last line, what stands in double stars or follows its last
+ * "is"; else the last number; else a "Yes" or "No" that the text begins with. */
 enum math_place math_extract(struct span text, struct span *ret);
 bool math_extract_boxed(struct span text, struct span *ret);
 

@@ -17,6 +17,21 @@ enum math_answer compare_values(
 enum math_answer compare_exact(
     struct math_work *w, const struct math_node *a, const struct math_node *b);
 
+/* The decimal literal that x is, with or without a sign; NULL when it is none. */
+const struct math_node *compare_literal(const struct math_node *x);
+
+/* Members one by one. */
+enum math_answer compare_in_order(
+    struct math_work *w, const struct math_node *a, const struct math_node *b);
+
+/* One of the two is such a quantity (quantity.c); the reference is a. */
+enum math_answer compare_units(
+    struct math_work *w, const struct math_node *a, const struct math_node *b);
+enum math_answer compare_ratios(
+    struct math_work *w, const struct math_node *a, const struct math_node *b);
+enum math_answer compare_numerals(const struct math_node *a, const struct math_node *b);
+enum math_answer compare_times(const struct math_node *a, const struct math_node *b);
+
 /* Both as sets of real numbers: intervals, unions, inequalities in one name, finite sets of
  * numbers. MATH_UNKNOWN when one is none. */
 enum math_answer compare_real_sets(

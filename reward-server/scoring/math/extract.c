@@ -139,16 +139,6 @@ static bool whole(struct span text, struct span *ret)
            (math_is_readable(*ret) || math_is_choice(*ret));
 }
 
-/* What stands in double stars in the last line. */
-static bool emphasized(struct span text, struct span *ret)
-{
-    text = span_trim(text);
-    const char *line = memrchr(text.at, '\n', text.n);
-    if (line != NULL)
-        text = (struct span){line + 1, (size_t)(text.at + text.n - line - 1)};
-    return between(text, "**", "**", ret) && ret->at[ret->n - 1] != ':';
-}
-
 /* "The largest n is 34." */
 static bool after_is(struct span line, struct span *ret)
 {
@@ -279,7 +269,35 @@ static bool is_one_formula(struct span text)
            text.at[text.n - 1] == '$';
 }
 
-/* The number around the one that was found, as another country writes it: 2,74. */
+static struct span last_line(struct span text)
+{
+    text = span_trim(text);
+    const char *line = memrchr(text.at, '\n', text.n);
+    return line != NULL ? (struct span){line + 1, (size_t)(text.at + text.n - line - 1)} : text;
+}
+
+/* What stands in double stars in the last line. */
+static bool emphasized(struct span text, struct span *ret)
+{
+    return between(last_line(text), "**", "**", ret) && ret->at[ret->n - 1] != ':';
+}
+
+/* "Yes, because ..." */
+static bool first_word(struct span text, struct span *ret)
+{
+    static const char *const words[] = {"Yes", "No", "True", "False"};
+    text = span_trim(text);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        size_t n = strlen(words[i]);
+        if (text.n > n && memcmp(text.at, words[i], n) == 0 && strchr(",.;:", text.at[n]) != NULL) {
+            *ret = (struct span){text.at, n};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The number around the one that was found, as another country writes it, 2,74, and its percent. */
 static struct span widened(struct span text, struct span part)
 {
     const char *begin = part.at, *end = part.at + part.n;
@@ -289,7 +307,32 @@ static struct span widened(struct span text, struct span part)
         while (begin > text.at && isdigit((unsigned char)begin[-1]))
             begin--;
     }
+    const char *text_end = text.at + text.n;
+    if (end < text_end && *end == '%')
+        end++;
+    else if (text_end - end > 1 && end[0] == '\\' && end[1] == '%')
+        end += 2;
     return (struct span){begin, (size_t)(end - begin)};
+}
+
+/* Of a text without box, mark and formula: stars, what its last line says that something is, the
+ * last number, a first word that answers a question. */
+static enum math_place extract_from_prose(struct span text, struct span *ret)
+{
+    struct span part;
+    bool starred = emphasized(text, &part), number = number_find_last(text, ret);
+    if (starred && (!number || math_is_readable(part))) {
+        *ret = part;
+        return MATH_PLACE_WORDS;
+    }
+    if (number && after_is(last_line(text), &part)) {
+        *ret = part;
+        return MATH_PLACE_WORDS;
+    }
+    if (!number)
+        return first_word(text, ret) ? MATH_PLACE_WORDS : MATH_PLACE_NONE;
+    *ret = widened(text, *ret);
+    return MATH_PLACE_NUMBER;
 }
 
 enum math_place math_extract(struct span text, struct span *ret)
@@ -309,16 +352,7 @@ enum math_place math_extract(struct span text, struct span *ret)
         *ret = text;
         return MATH_PLACE_WHOLE;
     }
-    struct span stars;
-    bool starred = emphasized(text, &stars), number = number_find_last(text, ret);
-    if (starred && (!number || math_is_readable(stars))) {
-        *ret = stars;
-        return MATH_PLACE_STARS;
-    }
-    if (!number)
-        return MATH_PLACE_NONE;
-    *ret = widened(text, *ret);
-    return MATH_PLACE_NUMBER;
+    return extract_from_prose(text, ret);
 }
 
 struct span math_reference(struct span text)

@@ -130,7 +130,10 @@ static bool lex_text(struct lexer *l)
         return push_entry(l, e);
     if (n == 1 && (*s == 'e' || *s == 'i'))
         return push_letters(l, s, n);
-    bool unit = room && l->out->n > 0 && l->out->at[l->out->n - 1].kind == TOK_NUM; /* 5 N */
+    enum math_tok last = l->out->n > 0 ? l->out->at[l->out->n - 1].kind : TOK_END;
+    if (last == TOK_RBRACE && l->out->n > 1 && l->out->at[l->out->n - 2].kind == TOK_DEGREE)
+        last = TOK_DEGREE;
+    bool unit = (room && last == TOK_NUM) || last == TOK_DEGREE; /* 5 N, 20 degrees C */
     if (is_words(s, n) && (n > 1 || unit || islower((unsigned char)*s)))
         return lexer_push(l, (struct math_token){.kind = TOK_TEXT, .text = lexer_copy(l, s, n)});
     if (l->nested > 3)

@@ -34,7 +34,12 @@ static bool at_unit(const struct parser *p)
 static const struct math_node *parse_unit(struct parser *p, const struct math_node *value)
 {
     char words[MATH_UNIT_BYTES_MAX] = "", name[MATH_UNIT_BYTES_MAX];
-    for (size_t n = 0; value != NULL && at_unit(p); n = strlen(words)) {
+    if (value != NULL && at_unit(p) && value->kind == MATH_UNIT &&
+        strcmp(value->text, "degree") == 0) {
+        (void)snprintf(words, sizeof(words), "degree");
+        value = value->kids[0];
+    }
+    for (size_t n = strlen(words); value != NULL && at_unit(p); n = strlen(words)) {
         (void)snprintf(words + n, sizeof(words) - n, "%s%s", n > 0 ? " " : "", p->t->text);
         if (strlen(words) + 1 >= sizeof(words))
             return parse_fail(p, "words that are too long");
