@@ -211,6 +211,21 @@ static bool is_vector(const struct math_node *x)
     return x->kind == MATH_MATRIX && (x->op == 1 || (size_t)x->op == x->n);
 }
 
+/* "x = y = z = 1" for (1, 1, 1). */
+static const struct math_node *spread_chain(
+    struct math_work *w, const struct math_node *x, const struct math_node *other)
+{
+    const struct math_node *values[MATH_ITEMS_MAX];
+    bool chain = x->kind == MATH_REL && other->kind == MATH_TUPLE && x->n == other->n + 1 &&
+                 strspn(x->text, "=") == other->n;
+    for (size_t i = 0; chain && i < other->n; i++) {
+        chain = x->kids[i]->kind == MATH_SYM;
+        values[i] = x->kids[x->n - 1];
+    }
+    const struct math_node *y = chain ? math_node(w, MATH_TUPLE, values, other->n) : NULL;
+    return y != NULL ? y : x;
+}
+
 /* {(1, 2)} for (1, 2). */
 static const struct math_node *only_tuple(const struct math_node *x, const struct math_node *other)
 {
@@ -419,6 +434,8 @@ static enum math_answer compare_trees(
         return MATH_UNKNOWN;
     a = only_tuple(along_axes(w, a, b), b);
     b = only_tuple(along_axes(w, b, a), a);
+    a = spread_chain(w, a, b);
+    b = spread_chain(w, b, a);
     if (is_repeated(w, a, b))
         return MATH_EQUAL;
     const struct math_node *value = NULL;

@@ -315,8 +315,15 @@ static struct span widened(struct span text, struct span part)
     return (struct span){begin, (size_t)(end - begin)};
 }
 
-/* Of a text without box, mark and formula: stars, what its last line says that something is, the
- * last number, a first word that answers a question. */
+/* A tuple, a set, several values: more than its last number. */
+static bool is_composed(struct span s)
+{
+    return strchr("([{", s.at[0]) != NULL || memmem(s.at, s.n, " or ", 4) != NULL ||
+           memmem(s.at, s.n, " and ", 5) != NULL;
+}
+
+/* Of a text without box, mark and formula: stars, the tuple or values that its last line says that
+ * something is, the last number, a first word that answers a question. */
 static enum math_place extract_from_prose(struct span text, struct span *ret)
 {
     struct span part;
@@ -325,7 +332,7 @@ static enum math_place extract_from_prose(struct span text, struct span *ret)
         *ret = part;
         return MATH_PLACE_WORDS;
     }
-    if (number && after_is(last_line(text), &part)) {
+    if (number && after_is(last_line(text), &part) && is_composed(part)) {
         *ret = part;
         return MATH_PLACE_WORDS;
     }

@@ -89,7 +89,7 @@ static bool is_asked(struct math_work *w, const struct math_node *x, const struc
 /* What may be defined: x, f(2), AB, (x, y). */
 static bool is_name(struct math_work *w, const struct math_node *x)
 {
-    if (x->kind == MATH_SYM || x->kind == MATH_CALL)
+    if (x->kind == MATH_SYM || x->kind == MATH_CALL || x->kind == MATH_TEXT)
         return true;
     bool all = x->kind == MATH_TUPLE;
     for (size_t i = 0; all && i < x->n; i++)
@@ -205,15 +205,16 @@ static bool is_multiple(struct math_work *w, const struct math_node *a, const st
     return (sign > 0 && x == y) || (sign < 0 && x == relation_turned(y));
 }
 
-/* y and y(x) are one name. */
+/* y, y(x) and f(x) are one name. */
 static bool is_same_name(struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
-    if (strcmp(a->text, b->text) != 0)
-        return false;
     const struct math_node *call = a->kind == MATH_CALL ? a : b;
     const struct math_node *bare = a->kind == MATH_CALL ? b : a;
     if (call->kind != MATH_CALL || bare->kind != MATH_SYM)
-        return compare_answers(w, a, b) == MATH_EQUAL;
+        return strcmp(a->text, b->text) == 0 && compare_answers(w, a, b) == MATH_EQUAL;
+    bool graph = strcmp(bare->text, "y") == 0 && strcmp(call->text, "f") == 0 && call->n == 1;
+    if (!graph && strcmp(a->text, b->text) != 0)
+        return false;
     for (size_t i = 0; i < call->n; i++) {
         if (call->kids[i]->kind != MATH_SYM)
             return false;
