@@ -212,7 +212,7 @@ static void rows_of_boxes_and_prose(void **state)
         {A("Thursday"), "2 days on:\nIt falls on a **Thursday**.", VERDICT_PASS, "Thursday", NULL},
         {A("72"), "So the total is **72** clips (48 + 24).", VERDICT_PASS, "72", NULL},
         {A("24"), "So the total is **72** clips (48 + 24).", VERDICT_WRONG, "72", NULL},
-        {A("73"), "First **72**.\nNo, it is 73.", VERDICT_PASS, "73.", NULL},
+        {A("73"), "First **72**.\nNo, it is 73.", VERDICT_PASS, "73", NULL},
         {A("\\\\text{(A)}"), "A) 12", VERDICT_PASS, "A) 12", NULL},
         {A("12"), "A) 12", VERDICT_PASS, "A) 12", NULL},
         {A("12"), "A) 12 B) 13", VERDICT_WRONG, NULL, NULL},

@@ -133,6 +133,23 @@ static const struct math_node *parse_whole(
     return x;
 }
 
+/* Words, as of a sentence, but for those in braces and commands. */
+static bool has_plain_words(const char *s, size_t n)
+{
+    size_t depth = 0, run = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool command = s[i] == '\\';
+        while (command && i + 1 < n && isalpha((unsigned char)s[i + 1]))
+            i++;
+        depth += s[i] == '{';
+        depth -= s[i] == '}' && depth > 0;
+        run = depth == 0 && !command && islower((unsigned char)s[i]) ? run + 1 : 0;
+        if (run > 1 || (s[i] == ',' && i + 1 < n && s[i + 1] == ' '))
+            return true;
+    }
+    return false;
+}
+
 /* "P(A|B) = 1/3", "E[X] = 7": the last equals sign outside braces, when what stands before it looks
  * like the name of something; NULL for none. */
 static const char *label_end(const char *text, size_t n)
@@ -153,7 +170,7 @@ static const char *label_end(const char *text, size_t n)
         if (memmem(text, len, none[i], strlen(none[i])) != NULL)
             end = NULL;
     }
-    return len > 0 && len <= LABEL_BYTES_MAX ? end : NULL;
+    return len > 0 && len <= LABEL_BYTES_MAX && !has_plain_words(text, len) ? end : NULL;
 }
 
 /* A value whose name is in a form that is not known: the name is text then. */
