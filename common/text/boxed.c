@@ -84,10 +84,13 @@ static void scan_bare(struct scan *s, size_t at)
         scan_found(s, begin, end);
 }
 
-/* A command at `at`; returns where to go on. */
+/* A command at `at`; returns where to go on. "\\\\boxed{4}" was escaped once too often: the second
+ * backslash begins it. */
 static size_t scan_command(struct scan *s, size_t at)
 {
     size_t len = box_command(s->text + at, s->n - at);
+    if (len == 0 && at + 1 < s->n && box_command(s->text + at + 1, s->n - at - 1) > 0)
+        return at + 1;
     if (len == 0)
         return at + 2; /* an escaped character, or the first letter of another command */
     size_t next = at + len;
@@ -122,11 +125,12 @@ bool boxed_last(const char *text, size_t n, size_t *ret_begin, size_t *ret_len)
     return true;
 }
 
-/* Letters of a word that may stand between two boxes: a name, "and", "or", or a command for text or
- * room. ret_separates: it says that there are two. */
+/* Letters of a word that may stand between two boxes: a name, "and", "or", "for part", or a command
+ * for text or room. ret_separates: it says that there are two. */
 static bool is_joint_word(const char *s, size_t n, bool *ret_separates)
 {
-    static const char *const words[] = {"and", "or", "text", "mbox", "quad", "qquad"};
+    static const char *const words[] = {
+        "and", "or", "text", "mbox", "quad", "qquad", "for", "part"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strlen(words[i]) == n && memcmp(words[i], s, n) == 0) {
             *ret_separates = *ret_separates || i < 2;
@@ -136,22 +140,29 @@ static bool is_joint_word(const char *s, size_t n, bool *ret_separates)
     return n == 1;
 }
 
-/* Whether this stands between two boxes of one answer. "\boxed{n = 4}, therefore \boxed{5}" is a
- * step and the answer. */
+static bool ends_with_and(const char *s, size_t n)
+{
+    return n >= 6 && memcmp(s + n - 5, " and ", 5) == 0;
+}
+
+/* Whether this stands between two boxes of one answer: "\boxed{1} paper and \boxed{2}", where the
+ * first word may be what is counted. "\boxed{n = 4}, therefore \boxed{5}" is a step and the
+ * answer. */
 static bool is_joint(const char *s, size_t n)
 {
     enum { JOINT_BYTES_MAX = 40 };
-    bool separates = n == 0;
+    bool separates = n == 0, counted = ends_with_and(s, n);
     if (n > JOINT_BYTES_MAX)
         return false;
     for (size_t i = 0, word; i<n; i += word> 0 ? word : 1) {
         for (word = 0; i + word < n && isalpha((unsigned char)s[i + word]); word++)
             continue;
-        if (word > 0 && !is_joint_word(s + i, word, &separates))
+        if (word > 0 && !is_joint_word(s + i, word, &separates) && !(counted && i == 1))
             return false;
-        if (word == 0 && (s[i] == '\0' || strchr(" ,;$\\{}()[]_=0123456789", s[i]) == NULL))
+        if (word == 0 && (s[i] == '\0' || strchr(" ,;+$\\{}()[]_=0123456789", s[i]) == NULL))
             return false;
-        separates = separates || s[i] == ',' || s[i] == ';';
+        separates =
+            separates || s[i] == ',' || s[i] == ';' || (i > 0 && s[i] == '+' && s[i - 1] == '+');
     }
     return separates;
 }

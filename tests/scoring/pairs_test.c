@@ -1,5 +1,6 @@
-/* pairs_test.c: the math checker over tables of pairs (pairs/right.tsv, pairs/wrong.tsv), in the
- * forms in which a text may give them, and over hostile ones, within the stated bound of steps.
+/* pairs_test.c: the math checker over tables of pairs (pairs/right.tsv, pairs/wrong.tsv), of whole
+ * responses (pairs/hard_right.tsv, pairs/hard_wrong.tsv, written before the checker saw them), and
+ * over hostile texts, within the stated bound of steps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 
 #include "common/base/file.h"
 #include "reward-server/scoring/math/ball.h"
-#include "reward-server/scoring/math/check.h"
+#include "reward-server/scoring/math/grade.h"
 
 static const char *pairs_dir;
 
@@ -87,6 +88,49 @@ static void right_pairs_are_equal(void **state)
 static void wrong_pairs_differ(void **state)
 {
     assert_true(check_table("wrong.tsv", false) >= 250);
+}
+
+/* ---- whole responses ---- */
+
+/* "\xe2\x90\xa4" stands for a line end. */
+static char *with_lines(char *text)
+{
+    static const char mark[] = "\xe2\x90\xa4";
+    for (char *at; (at = strstr(text, mark)) != NULL;) {
+        *at = '\n';
+        memmove(at + 1, at + sizeof(mark) - 1, strlen(at + sizeof(mark) - 1) + 1);
+    }
+    return text;
+}
+
+static size_t grade_table(const char *name, bool equal)
+{
+    CLEANUP_FREE char *text = load(name);
+    char *at = text;
+    struct pair p;
+    size_t count = 0, failures = 0;
+    for (; next_pair(&at, &p); count++) {
+        struct math_request q = {span_of(p.reference), span_of(with_lines(p.answer)), false};
+        struct math_outcome v;
+        math_grade(&q, &v);
+        if ((v.found && v.answer == MATH_EQUAL) == equal)
+            continue;
+        failures++;
+        print_message("%s: '%s' and '%s': %d %s\n", name, p.reference, p.answer, v.answer, v.why);
+    }
+    print_message("%s: %zu of %zu\n", name, count - failures, count);
+    assert_int_equal(failures, 0);
+    return count;
+}
+
+static void hard_right_responses_pass(void **state)
+{
+    assert_true(grade_table("hard_right.tsv", true) >= 250);
+}
+
+static void hard_wrong_responses_fail(void **state)
+{
+    assert_true(grade_table("hard_wrong.tsv", false) >= 250);
 }
 
 /* Whatever stands in the tables is equal to itself, but where it has no value or is no text. */
@@ -190,6 +234,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_pairs_are_equal),
         cmocka_unit_test(wrong_pairs_differ),
+        cmocka_unit_test(hard_right_responses_pass),
+        cmocka_unit_test(hard_wrong_responses_fail),
         cmocka_unit_test(every_side_equals_itself),
         cmocka_unit_test(largest_texts_are_bounded),
         cmocka_unit_test(one_byte_too_many_is_refused),

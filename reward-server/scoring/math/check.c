@@ -14,9 +14,19 @@ enum { ARENA_BYTES_MAX = 16 << 20 };
 static bool is_same_choice(struct span reference, const char *r, struct span answer, const char *s)
 {
     char choice_r = plain_choice(r), choice_s = plain_choice(s);
+    struct span text;
     if (choice_r != 0)
-        return choice_r == choice_s || choice_r == plain_choice_text(answer, s);
-    return choice_s != 0 && choice_s == plain_choice_text(reference, r);
+        return choice_r == choice_s || choice_r == plain_choice_text(answer, s, &text);
+    return choice_s != 0 && choice_s == plain_choice_text(reference, r, &text);
+}
+
+/* Without the letter of a choice before it: of "(B) 12" the 12. */
+static struct span without_choice(struct arena *a, struct span s)
+{
+    struct span text;
+    const char *plain = plain_text(a, s);
+    return plain_choice(plain) == 0 && plain_choice_text(s, plain, &text) != 0 ? span_trim(text)
+                                                                               : s;
 }
 
 /* Words are compared as text, whatever their case; choices by their letter. */
@@ -96,7 +106,8 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
     reference = math_fold(a, reference);
     answer = math_fold(a, answer);
     if (!compare_text(&w, reference, answer, &v.answer))
-        v.answer = compare_trees(&w, reference, answer, &v.why);
+        v.answer =
+            compare_trees(&w, without_choice(a, reference), without_choice(a, answer), &v.why);
     if (w.why != NULL && v.answer != MATH_EQUAL) {
         v.answer = MATH_UNKNOWN;
         v.why = w.why;
@@ -106,6 +117,16 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
     v.steps = MATH_STEPS_MAX - w.steps_left;
     arena_free(a);
     return v;
+}
+
+bool math_is_choice(struct span text)
+{
+    struct arena *a = arena_new(ARENA_BYTES_MAX);
+    struct span rest;
+    bool line = text.n <= MATH_TEXT_MAX && memchr(text.at, '\n', text.n) == NULL;
+    bool ok = line && plain_choice_text(text, plain_text(a, text), &rest) != 0;
+    arena_free(a);
+    return ok;
 }
 
 bool math_is_readable(struct span text)

@@ -21,6 +21,8 @@ struct math_verdict math_check_pair(struct span reference, struct span answer);
 
 /* Whether the text reads as one value, list or the like on its own. */
 bool math_is_readable(struct span text);
+/* Whether the text is a choice with its text, "A) 12". */
+bool math_is_choice(struct span text);
 
 /* ---- extraction ---- */
 
@@ -30,12 +32,14 @@ enum math_place {
     MATH_PLACE_MARK,
     MATH_PLACE_WHOLE,
     MATH_PLACE_FORMULA,
+    MATH_PLACE_WORDS,
     MATH_PLACE_NUMBER
 };
 
 /* The answer of a completion: the last \boxed; else what follows the last "####", "answer is" or
  * "answer:"; else the whole, when it is short and reads as mathematics; else the last formula
- * between dollars or \( \); else the last number. */
+ * between dollars or \( \); else, of the last line, what stands in double stars or follows its last
+ * "is"; else the last number; else a "Yes" or "No" that the text begins with. */
 enum math_place math_extract(struct span text, struct span *ret);
 bool math_extract_boxed(struct span text, struct span *ret);
 
@@ -50,7 +54,8 @@ const char *plain_text(struct arena *a, struct span s);
 bool plain_is_words(struct span s);
 /* The letter of a choice, "(B)", "B.", "option B"; 0 for none. */
 char plain_choice(const char *plain);
-/* The letter of a choice that is followed by its text, "(B) 12"; 0 for none. */
-char plain_choice_text(struct span raw, const char *plain);
+/* The letter of a choice that is followed by its text, "(B) 12"; 0 for none. ret_text: that text.
+ */
+char plain_choice_text(struct span raw, const char *plain, struct span *ret_text);
 
 #endif

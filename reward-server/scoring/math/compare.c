@@ -1,10 +1,9 @@
-/* compare.c: answers by type: values, lists, sets, tuples, matrices, units, ratios, times. */
+/* compare.c: answers by type: values, lists, sets, tuples, matrices. */
 #include "reward-server/scoring/math/compare.h"
 
 #include "reward-server/scoring/math/ball.h"
 #include "reward-server/scoring/math/family.h"
 #include "reward-server/scoring/math/matrix.h"
-#include "reward-server/scoring/math/unit.h"
 
 static bool is_same(struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
@@ -28,7 +27,7 @@ enum math_answer compare_exact(
 }
 
 /* The decimal literal that x is, with or without a sign; NULL when it is none. */
-static const struct math_node *literal(const struct math_node *x)
+const struct math_node *compare_literal(const struct math_node *x)
 {
     if (x->kind == MATH_NEG)
         x = x->kids[0];
@@ -71,7 +70,7 @@ static enum math_answer compare_rounded(
     struct math_work *w, const struct math_node *reference, const struct math_node *answer)
 {
     enum { REFERENCE_DIGITS_MIN = 2, ANSWER_DIGITS_MIN = 6 };
-    const struct math_node *r = literal(reference), *a = literal(answer);
+    const struct math_node *r = compare_literal(reference), *a = compare_literal(answer);
     bool near = false;
     if (r != NULL && a == NULL && r->op == 1 && r->places >= 2 &&
         significant(r) >= REFERENCE_DIGITS_MIN && math_is_constant(w, answer) &&
@@ -88,51 +87,6 @@ enum math_answer compare_values(
 {
     enum math_answer r = compare_exact(w, reference, answer);
     return r == MATH_DIFFER ? compare_rounded(w, reference, answer) : r;
-}
-
-/* ---- units ---- */
-
-static const struct math_node *bare(const struct math_node *x)
-{
-    return x->kind == MATH_UNIT ? x->kids[0] : x;
-}
-
-static const struct math_node *scaled(
-    struct math_work *w, const struct math_node *x, struct math_small factor)
-{
-    const struct math_node *kids[] = {
-        x, math_number(w, factor.num), math_node1(w, MATH_INV, math_number(w, factor.den))};
-    return math_node(w, MATH_MUL, kids, 3);
-}
-
-/* Both carry a unit. */
-static enum math_answer compare_measures(
-    struct math_work *w, const struct math_node *a, const struct math_node *b)
-{
-    const char *da, *db;
-    struct math_small fa, fb;
-    if (strcmp(a->text, b->text) == 0)
-        return compare_answers(w, a->kids[0], b->kids[0]);
-    if (!unit_factor(a->text, &da, &fa) || !unit_factor(b->text, &db, &fb) || strcmp(da, db) != 0)
-        return MATH_DIFFER;
-    const struct math_node *x = scaled(w, a->kids[0], fa), *y = scaled(w, b->kids[0], fb);
-    return x == NULL || y == NULL ? MATH_UNKNOWN : compare_exact(w, x, y);
-}
-
-/* A unit on one side only may be left out when the value is a number: of 2x + 3 h nothing may be.
- */
-static enum math_answer compare_units(
-    struct math_work *w, const struct math_node *a, const struct math_node *b)
-{
-    if (a->kind == MATH_UNIT && b->kind == MATH_UNIT)
-        return compare_measures(w, a, b);
-    const struct math_node *unit = a->kind == MATH_UNIT ? a : b;
-    if (!math_is_value(w, bare(a)) || !math_is_value(w, bare(b)) || !math_is_constant(w, bare(a)) ||
-        !math_is_constant(w, bare(b)))
-        return MATH_DIFFER;
-    enum math_answer r = compare_values(w, bare(a), bare(b));
-    bool converts = strcmp(unit->text, "percent") == 0 || strcmp(unit->text, "degree") == 0;
-    return r == MATH_DIFFER && converts ? compare_exact(w, a, b) : r;
 }
 
 /* ---- members ---- */
@@ -200,6 +154,18 @@ static bool is_real_set(const struct math_node *x)
            x->kind == MATH_REALS || (x->kind == MATH_REL && strpbrk(x->text, "<>lgn") != NULL);
 }
 
+/* "x > 1 and x < 3": conditions on one name, which may be a set of the line. */
+static bool is_condition(const struct math_node *x)
+{
+    bool inequality = false;
+    for (size_t i = 0; x->kind == MATH_LIST && i < x->n; i++) {
+        if (x->kids[i]->kind != MATH_REL)
+            return false;
+        inequality = inequality || is_real_set(x->kids[i]);
+    }
+    return inequality;
+}
+
 /* Each member of one is a member of the other, one to one. */
 static enum math_answer compare_members(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
@@ -225,7 +191,7 @@ static enum math_answer compare_members(
     return MATH_EQUAL;
 }
 
-static enum math_answer compare_in_order(
+enum math_answer compare_in_order(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
     enum math_answer result = MATH_EQUAL;
@@ -238,77 +204,45 @@ static enum math_answer compare_in_order(
     return result;
 }
 
-/* ---- ratios, numerals ---- */
-
-static bool is_zero(struct math_work *w, const struct math_node *x)
-{
-    const struct math_node *zero = math_number(w, 0);
-    return zero == NULL || !math_is_value(w, x) || compare_exact(w, x, zero) != MATH_DIFFER;
-}
-
-/* Proportions; with a zero in one, its parts. */
-static enum math_answer compare_ratios(
-    struct math_work *w, const struct math_node *a, const struct math_node *b)
-{
-    if (a->kind != MATH_RATIO || b->kind != MATH_RATIO) {
-        const struct math_node *ratio = a->kind == MATH_RATIO ? a : b;
-        const struct math_node *value = a->kind == MATH_RATIO ? b : a;
-        if (ratio->n != 2 || !math_is_value(w, value))
-            return MATH_DIFFER;
-        const struct math_node *q =
-            math_node2(w, MATH_MUL, ratio->kids[0], math_node1(w, MATH_INV, ratio->kids[1]));
-        return q == NULL ? MATH_UNKNOWN : compare_exact(w, q, value);
-    }
-    if (a->n != b->n)
-        return MATH_DIFFER;
-    for (size_t i = 0; i < a->n; i++) {
-        if (is_zero(w, a->kids[i]) || is_zero(w, b->kids[i]))
-            return compare_in_order(w, a, b);
-    }
-    for (size_t i = 1; i < a->n; i++) {
-        const struct math_node *x = math_node2(w, MATH_MUL, a->kids[0], b->kids[i]);
-        const struct math_node *y = math_node2(w, MATH_MUL, b->kids[0], a->kids[i]);
-        enum math_answer r = x == NULL || y == NULL ? MATH_UNKNOWN : compare_exact(w, x, y);
-        if (r != MATH_EQUAL)
-            return r;
-    }
-    return MATH_EQUAL;
-}
-
-/* 52_8: the digits are the answer. The base may be left out, as it stands in the question, but not
- * added, and the value in another base is another answer. */
-static enum math_answer compare_numerals(const struct math_node *a, const struct math_node *b)
-{
-    const char *x = a->text + strspn(a->text, "0"), *y = b->text + strspn(b->text, "0");
-    bool same = a->kind == MATH_BASED && strcmp(x, y) == 0 &&
-                (b->kind == MATH_BASED ? a->op == b->op : b->kind == MATH_NUM && b->places == 0);
-    return same ? MATH_EQUAL : MATH_DIFFER;
-}
-
-static enum math_answer compare_times(const struct math_node *a, const struct math_node *b)
-{
-    struct math_small h = {0, 1}, m = {0, 1};
-    const struct math_node *ratio = a->kind == MATH_RATIO ? a : b;
-    const struct math_node *time = a->kind == MATH_TIME ? a : b;
-    if (a->kind == MATH_TIME && b->kind == MATH_TIME)
-        return a->places == b->places ? MATH_EQUAL : MATH_DIFFER;
-    if (ratio->kind != MATH_RATIO || ratio->n != 2 || literal(ratio->kids[0]) == NULL ||
-        literal(ratio->kids[1]) == NULL || strlen(ratio->kids[1]->text) != 2)
-        return MATH_DIFFER;
-    struct math_work w = {.steps_left = 16};
-    if (!math_small(&w, ratio->kids[0], &h) || !math_small(&w, ratio->kids[1], &m) || h.num < 0 ||
-        h.num > 24)
-        return MATH_DIFFER;
-    long minutes = (long)(h.num * 60 + m.num);
-    bool same = minutes == time->places || (h.num <= 12 && minutes % 720 == time->places % 720);
-    return same ? MATH_EQUAL : MATH_DIFFER;
-}
-
 /* ---- the ladder by type ---- */
 
 static bool is_vector(const struct math_node *x)
 {
     return x->kind == MATH_MATRIX && (x->op == 1 || (size_t)x->op == x->n);
+}
+
+/* "x = y = z = 1" for (1, 1, 1). */
+static const struct math_node *spread_chain(
+    struct math_work *w, const struct math_node *x, const struct math_node *other)
+{
+    const struct math_node *values[MATH_ITEMS_MAX];
+    bool chain = x->kind == MATH_REL && other->kind == MATH_TUPLE && x->n == other->n + 1 &&
+                 strspn(x->text, "=") == other->n;
+    for (size_t i = 0; chain && i < other->n; i++) {
+        chain = x->kids[i]->kind == MATH_SYM;
+        values[i] = x->kids[x->n - 1];
+    }
+    const struct math_node *y = chain ? math_node(w, MATH_TUPLE, values, other->n) : NULL;
+    return y != NULL ? y : x;
+}
+
+/* {(1, 2)} for (1, 2). */
+static const struct math_node *only_tuple(const struct math_node *x, const struct math_node *other)
+{
+    bool only = x->kind == MATH_SET && x->n == 1 && x->kids[0]->kind == MATH_TUPLE;
+    return only && other->kind == MATH_TUPLE ? x->kids[0] : x;
+}
+
+/* "1/2, or 0.5": one value said twice or three times. */
+static bool is_repeated(
+    struct math_work *w, const struct math_node *reference, const struct math_node *answer)
+{
+    bool said = answer->kind == MATH_LIST && answer->op == 2 && answer->n <= 3 &&
+                math_is_value(w, reference) && !math_has(w, reference, MATH_PM);
+    for (size_t i = 0; said && i < answer->n; i++)
+        said = math_is_value(w, answer->kids[i]) &&
+               compare_values(w, reference, answer->kids[i]) == MATH_EQUAL;
+    return said;
 }
 
 static bool is_ordered(const struct math_node *x)
@@ -368,6 +302,23 @@ static enum math_answer compare_collections(
     if (are_labelled_apart(w, a) != are_labelled_apart(w, b))
         return compare_in_order(w, a, b);
     return compare_members(w, a, b);
+}
+
+/* (3, -2, 1) as 3i - 2j + k, when the other side is written so; else itself. */
+static const struct math_node *along_axes(
+    struct math_work *w, const struct math_node *x, const struct math_node *other)
+{
+    const struct math_node *axes[] = {math_node(w, MATH_I, NULL, 0), math_leaf(w, MATH_SYM, "j", 1),
+        math_leaf(w, MATH_SYM, "k", 1)};
+    const struct math_node *terms[ARRAY_LEN(axes)];
+    bool vector = x->kind == MATH_TUPLE || is_vector(x);
+    if (!vector || x->n < 2 || x->n > 3 || axes[1] == NULL || !math_is_value(w, other) ||
+        math_substitute(w, other, "j", axes[0]) == other)
+        return x;
+    for (size_t i = 0; i < x->n; i++)
+        terms[i] = math_node2(w, MATH_MUL, x->kids[i], axes[i]);
+    const struct math_node *sum = math_node(w, MATH_ADD, terms, x->n);
+    return sum != NULL && math_is_value(w, sum) ? sum : x;
 }
 
 static bool is_collection(const struct math_node *x)
@@ -440,9 +391,10 @@ static enum math_answer compare_kinds(
         return compare_congruences(w, a, b);
     if (either(a, b, MATH_CASES))
         return compare_cases(w, a, b);
-    if (is_real_set(a) || is_real_set(b)) {
+    bool sets = is_real_set(a) || is_real_set(b);
+    if (sets || is_condition(a) || is_condition(b)) {
         enum math_answer r = compare_real_sets(w, a, b);
-        if (r != MATH_UNKNOWN || a->kind != MATH_REL || b->kind != MATH_REL)
+        if (r != MATH_UNKNOWN || (sets && (a->kind != MATH_REL || b->kind != MATH_REL)))
             return r;
     }
     if (is_collection(a) || is_collection(b) || math_has(w, a, MATH_PM) || math_has(w, b, MATH_PM))
@@ -480,10 +432,19 @@ static enum math_answer compare_trees(
     const struct math_node *b = without_point(w, answer, reference);
     if (a == NULL || b == NULL)
         return MATH_UNKNOWN;
-    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a) && !family_is(b))
-        a = relation_value(w, a, NULL);
-    else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b) && !family_is(a))
+    a = only_tuple(along_axes(w, a, b), b);
+    b = only_tuple(along_axes(w, b, a), a);
+    a = spread_chain(w, a, b);
+    b = spread_chain(w, b, a);
+    if (is_repeated(w, a, b))
+        return MATH_EQUAL;
+    const struct math_node *value = NULL;
+    if (a->kind == MATH_REL && b->kind != MATH_REL && !is_real_set(a) && !family_is(b)) {
+        value = relation_value(w, a, NULL);
+        a = value != NULL ? value : relation_last_value(w, a);
+    } else if (b->kind == MATH_REL && a->kind != MATH_REL && !is_real_set(b) && !family_is(a)) {
         b = relation_value(w, b, NULL);
+    }
     if (a == NULL || b == NULL)
         return MATH_DIFFER;
     return w->steps_left == 0 ? MATH_UNKNOWN : compare_kinds(w, a, b);
@@ -497,5 +458,11 @@ enum math_answer compare_answers(
         return MATH_EQUAL;
     const struct math_node *a = reference, *b = family_rename_arguments(w, reference, answer);
     enum math_answer r = compare_trees(w, a, b);
-    return r != MATH_EQUAL && family_rename_constants(w, &a, &b) ? compare_trees(w, a, b) : r;
+    for (unsigned turn = 0; turn < FAMILY_TURNS && r != MATH_EQUAL; turn++) {
+        const struct math_node *x = a, *y = b;
+        if (!family_rename_constants(w, &x, &y, turn))
+            break;
+        r = compare_trees(w, x, y);
+    }
+    return r;
 }

@@ -9,25 +9,11 @@
 
 enum { WHOLE_BYTES_MAX = 1024 };
 
-/* "\\\\boxed{4}", escaped once too often: the last one of a text that has no other. */
-static bool escaped_box(struct span text, size_t *ret_begin, size_t *ret_len)
-{
-    static const char mark[] = "\\\\boxed{";
-    const char *last = NULL, *end = text.at + text.n;
-    for (const char *at = text.at;
-         (at = memmem(at, (size_t)(end - at), mark, sizeof(mark) - 1)) != NULL; at++)
-        last = at + 1;
-    if (last == NULL || !boxed_last(last, (size_t)(end - last), ret_begin, ret_len))
-        return false;
-    *ret_begin += (size_t)(last - text.at);
-    return true;
-}
-
 /* The last box, or the row of boxes that ends with it. */
 bool math_extract_boxed(struct span text, struct span *ret)
 {
     size_t begin, len;
-    if (!boxed_last(text.at, text.n, &begin, &len) && !escaped_box(text, &begin, &len))
+    if (!boxed_last(text.at, text.n, &begin, &len))
         return false;
     *ret = span_trim((struct span){text.at + begin, len});
     if (boxed_row(text.at, text.n, &begin, &len) && len <= WHOLE_BYTES_MAX) {
@@ -117,14 +103,31 @@ static bool between(struct span text, const char *open, const char *close, struc
     return false;
 }
 
-/* The last formula that reads as mathematics. */
-static bool formula(struct span text, struct span *ret)
+/* Whether line ends break a formula that belongs into a line ("$", 9 and "$" in three lines): it is
+ * none, and no number in it is an answer. */
+static bool is_broken(struct span text, struct span found, const char *open)
+{
+    const char *first = found.at, *end = found.at + found.n, *text_end = text.at + text.n;
+    if (strcmp(open, "$") != 0 && strcmp(open, "\\(") != 0)
+        return false;
+    while (first > text.at && isblank((unsigned char)first[-1]))
+        first--;
+    while (end < text_end && isblank((unsigned char)*end))
+        end++;
+    return first > text.at && first[-1] == '\n' && end < text_end && *end == '\n';
+}
+
+/* The last formula that reads as mathematics; *ret_broken: there is one which line ends break. */
+static bool formula(struct span text, struct span *ret, bool *ret_broken)
 {
     static const char *const marks[][2] = {
         {"$$", "$$"}, {"\\(", "\\)"}, {"\\[", "\\]"}, {"$", "$"}};
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
-        if (between(text, marks[i][0], marks[i][1], ret) && math_is_readable(*ret))
+        if (!between(text, marks[i][0], marks[i][1], ret) || !math_is_readable(*ret))
+            continue;
+        if (!is_broken(text, *ret, marks[i][0]))
             return true;
+        *ret_broken = true;
     }
     return false;
 }
@@ -132,7 +135,8 @@ static bool formula(struct span text, struct span *ret)
 static bool whole(struct span text, struct span *ret)
 {
     *ret = undecorated(text);
-    return ret->n > 0 && ret->n <= WHOLE_BYTES_MAX && math_is_readable(*ret);
+    return ret->n > 0 && ret->n <= WHOLE_BYTES_MAX &&
+           (math_is_readable(*ret) || math_is_choice(*ret));
 }
 
 /* "The largest n is 34." */
@@ -222,7 +226,8 @@ static bool marked(struct span text, struct span *ret)
             return true;
         }
     }
-    if (formula(line, &part))
+    bool broken = false;
+    if (formula(line, &part, &broken))
         *ret = part;
     else if (number_find_first(line, &part) || (is_sentence(line) && number_find_last(line, &part)))
         *ret = part;
@@ -264,7 +269,35 @@ static bool is_one_formula(struct span text)
            text.at[text.n - 1] == '$';
 }
 
-/* The number around the one that was found, as another country writes it: 2,74. */
+static struct span last_line(struct span text)
+{
+    text = span_trim(text);
+    const char *line = memrchr(text.at, '\n', text.n);
+    return line != NULL ? (struct span){line + 1, (size_t)(text.at + text.n - line - 1)} : text;
+}
+
+/* What stands in double stars in the last line. */
+static bool emphasized(struct span text, struct span *ret)
+{
+    return between(last_line(text), "**", "**", ret) && ret->at[ret->n - 1] != ':';
+}
+
+/* "Yes, because ..." */
+static bool first_word(struct span text, struct span *ret)
+{
+    static const char *const words[] = {"Yes", "No", "True", "False"};
+    text = span_trim(text);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        size_t n = strlen(words[i]);
+        if (text.n > n && memcmp(text.at, words[i], n) == 0 && strchr(",.;:", text.at[n]) != NULL) {
+            *ret = (struct span){text.at, n};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The number around the one that was found, as another country writes it, 2,74, and its percent. */
 static struct span widened(struct span text, struct span part)
 {
     const char *begin = part.at, *end = part.at + part.n;
@@ -274,7 +307,39 @@ static struct span widened(struct span text, struct span part)
         while (begin > text.at && isdigit((unsigned char)begin[-1]))
             begin--;
     }
+    const char *text_end = text.at + text.n;
+    if (end < text_end && *end == '%')
+        end++;
+    else if (text_end - end > 1 && end[0] == '\\' && end[1] == '%')
+        end += 2;
     return (struct span){begin, (size_t)(end - begin)};
+}
+
+/* A tuple, a set, several values: more than its last number. */
+static bool is_composed(struct span s)
+{
+    return strchr("([{", s.at[0]) != NULL || memmem(s.at, s.n, " or ", 4) != NULL ||
+           memmem(s.at, s.n, " and ", 5) != NULL;
+}
+
+/* Of a text without box, mark and formula: stars, the tuple or values that its last line says that
+ * something is, the last number, a first word that answers a question. */
+static enum math_place extract_from_prose(struct span text, struct span *ret)
+{
+    struct span part;
+    bool starred = emphasized(text, &part), number = number_find_last(text, ret);
+    if (starred && (!number || math_is_readable(part))) {
+        *ret = part;
+        return MATH_PLACE_WORDS;
+    }
+    if (number && after_is(last_line(text), &part) && is_composed(part)) {
+        *ret = part;
+        return MATH_PLACE_WORDS;
+    }
+    if (!number)
+        return first_word(text, ret) ? MATH_PLACE_WORDS : MATH_PLACE_NONE;
+    *ret = widened(text, *ret);
+    return MATH_PLACE_NUMBER;
 }
 
 enum math_place math_extract(struct span text, struct span *ret)
@@ -285,16 +350,16 @@ enum math_place math_extract(struct span text, struct span *ret)
         return MATH_PLACE_MARK;
     if (whole(text, ret))
         return MATH_PLACE_WHOLE;
-    if (formula(text, ret) && !number_after(text, *ret))
+    bool broken = false;
+    if (formula(text, ret, &broken) && !number_after(text, *ret))
         return MATH_PLACE_FORMULA;
+    if (broken)
+        return MATH_PLACE_NONE;
     if (is_one_formula(text)) {
         *ret = text;
         return MATH_PLACE_WHOLE;
     }
-    if (!number_find_last(text, ret))
-        return MATH_PLACE_NONE;
-    *ret = widened(text, *ret);
-    return MATH_PLACE_NUMBER;
+    return extract_from_prose(text, ret);
 }
 
 struct span math_reference(struct span text)

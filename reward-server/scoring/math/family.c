@@ -148,12 +148,63 @@ static enum math_answer compare_heads(
     return MATH_EQUAL;
 }
 
+static bool mentions(struct math_work *w, const struct math_node *x, const char *name)
+{
+    if (!math_step(w, 1) || (x->kind == MATH_SYM && strcmp(x->text, name) == 0))
+        return true;
+    for (size_t i = 0; i < x->n; i++) {
+        if (mentions(w, x->kids[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* "x = k pi" beside "x = n pi, n in Z": k is declared with it, when it is the only letter for a
+ * whole number. */
+static void declare_alike(struct math_work *w, struct family *x, const struct family *other)
+{
+    static const char *const letters[] = {"k", "n", "m"};
+    const char *found = NULL;
+    if (x->declared_n != 0 || other->declared_n != 1 || other->declared[0]->op != 'Z')
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(letters); i++) {
+        bool all = true, any = false;
+        for (size_t k = 0; k < x->n; k++) {
+            bool here = mentions(w, x->heads[k], letters[i]);
+            all = all && here;
+            any = any || here;
+        }
+        if (any && (!all || found != NULL))
+            return;
+        found = any ? letters[i] : found;
+    }
+    struct math_node *d = found != NULL ? math_leaf(w, MATH_DECL, found, 1) : NULL;
+    if (d == NULL)
+        return;
+    d->op = 'Z';
+    x->declared[x->declared_n++] = d;
+}
+
+/* Equations of names without an index: "a_n = 2n + 1" is no family of values. */
+static bool are_equations(const struct family *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        const struct math_node *h = x->heads[i];
+        if (h->kind != MATH_REL || h->kids[0]->kind != MATH_SYM || h->kids[0]->text[1] != '\0')
+            return false;
+    }
+    return true;
+}
+
 enum math_answer family_compare(
     struct math_work *w, const struct math_node *a, const struct math_node *b)
 {
     struct family x, y;
     if (!split(a, &x) || !split(b, &y))
         return MATH_UNKNOWN;
+    declare_alike(w, &y, &x);
+    if (are_equations(&x))
+        declare_alike(w, &x, &y);
     size_t both = x.declared_n < y.declared_n ? x.declared_n : y.declared_n;
     if (both > 0 && x.declared_n != y.declared_n)
         return MATH_DIFFER;
@@ -178,21 +229,10 @@ enum math_answer family_compare(
 static bool defines(const struct math_node *x)
 {
     bool ok = x->kind == MATH_REL && x->n == 2 && x->kids[0]->kind == MATH_CALL &&
-              x->kids[0]->n <= NAMES_MAX;
+              x->kids[0]->n <= NAMES_MAX && strcmp(x->kids[0]->text, "det") != 0;
     for (size_t i = 0; ok && i < x->kids[0]->n; i++)
         ok = x->kids[0]->kids[i]->kind == MATH_SYM;
     return ok;
-}
-
-static bool mentions(struct math_work *w, const struct math_node *x, const char *name)
-{
-    if (!math_step(w, 1) || (x->kind == MATH_SYM && strcmp(x->text, name) == 0))
-        return true;
-    for (size_t i = 0; i < x->n; i++) {
-        if (mentions(w, x->kids[i], name))
-            return true;
-    }
-    return false;
 }
 
 const struct math_node *family_rename_arguments(
@@ -219,51 +259,81 @@ const struct math_node *family_rename_arguments(
 struct constants {
     const char *names[NAMES_MAX];
     size_t n;
-    bool argument, too_many; /* argument: x, y or t occurs, so that this is a function */
+    bool argument; /* x, y or t occurs, so that this is a function */
+    bool shared;   /* a capital of the other side, which then is no constant of this one */
+    bool too_many;
 };
+
+static bool has_index(const char *s)
+{
+    return s[1] == '_' && isdigit((unsigned char)s[2]) && s[3] == '\0';
+}
 
 static bool is_constant_name(const char *s)
 {
-    return (s[0] == 'C' || s[0] == 'c') &&
-           (s[1] == '\0' || (s[1] == '_' && isdigit((unsigned char)s[2]) && s[3] == '\0'));
+    return (s[0] == 'C' || s[0] == 'c') && (s[1] == '\0' || has_index(s));
 }
 
-static void collect(struct math_work *w, const struct math_node *x, struct constants *c)
+/* Names that may stand for constants beside the C of the other side. */
+static bool is_other_constant_name(const char *s)
+{
+    return s[0] != '\0' && strchr("ABDKabk", s[0]) != NULL && (s[1] == '\0' || has_index(s));
+}
+
+static void add_constant(struct constants *c, const char *name)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (strcmp(c->names[i], name) == 0)
+            return;
+    }
+    c->too_many = c->too_many || c->n == NAMES_MAX;
+    if (c->n < NAMES_MAX)
+        c->names[c->n++] = name;
+}
+
+/* The constants of x; with another side those that it does not mention. */
+static void collect(struct math_work *w, const struct math_node *x, const struct math_node *other,
+    struct constants *c)
 {
     if (!math_step(w, 1))
         return;
-    if (x->kind == MATH_SYM && is_constant_name(x->text)) {
-        for (size_t i = 0; i < c->n; i++) {
-            if (strcmp(c->names[i], x->text) == 0)
-                return;
-        }
-        c->too_many = c->too_many || c->n == NAMES_MAX;
-        if (c->n < NAMES_MAX)
-            c->names[c->n++] = x->text;
+    bool name = x->kind == MATH_SYM;
+    if (name && other == NULL && is_constant_name(x->text))
+        add_constant(c, x->text);
+    if (name && other != NULL && is_other_constant_name(x->text)) {
+        bool shared = mentions(w, other, x->text);
+        c->shared = c->shared || (shared && x->text[0] <= 'Z');
+        if (!shared)
+            add_constant(c, x->text);
     }
     c->argument = c->argument || (x->kind == MATH_SYM && x->text[0] != '\0' && x->text[1] == '\0' &&
                                      strchr("xyt", x->text[0]) != NULL);
     for (size_t i = 0; i < x->n; i++)
-        collect(w, x->kids[i], c);
+        collect(w, x->kids[i], other, c);
 }
 
 static const struct math_node *rename_all(
-    struct math_work *w, const struct math_node *x, const struct constants *c)
+    struct math_work *w, const struct math_node *x, const struct constants *c, unsigned turn)
 {
     for (size_t i = 0; x != NULL && i < c->n; i++)
-        x = put(w, x, c->names[i], fresh[i]);
+        x = put(w, x, c->names[i], fresh[(i + turn) % c->n]);
     return x;
 }
 
 bool family_rename_constants(
-    struct math_work *w, const struct math_node **a, const struct math_node **b)
+    struct math_work *w, const struct math_node **a, const struct math_node **b, unsigned turn)
 {
     struct constants x = {.n = 0}, y = {.n = 0};
-    collect(w, *a, &x);
-    collect(w, *b, &y);
-    if (x.n == 0 || x.n != y.n || x.too_many || y.too_many || !x.argument || !y.argument)
+    collect(w, *a, NULL, &x);
+    collect(w, *b, NULL, &y);
+    if (x.n == 0 && y.n > 0)
+        collect(w, *a, *b, &x);
+    else if (y.n == 0 && x.n > 0)
+        collect(w, *b, *a, &y);
+    if (x.shared || y.shared || x.n == 0 || x.n != y.n || turn >= x.n || x.too_many || y.too_many ||
+        !x.argument || !y.argument)
         return false;
-    const struct math_node *r = rename_all(w, *a, &x), *s = rename_all(w, *b, &y);
+    const struct math_node *r = rename_all(w, *a, &x, 0), *s = rename_all(w, *b, &y, turn);
     if (r == NULL || s == NULL)
         return false;
     *a = r;

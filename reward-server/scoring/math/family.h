@@ -17,9 +17,11 @@ enum math_answer family_compare(
 const struct math_node *family_rename_arguments(
     struct math_work *w, const struct math_node *a, const struct math_node *b);
 
-/* Both with their constants of integration (C, c, C_1 ...) called alike, in the order in which they
- * come; false when there are none or they differ in number. */
+/* Both with their constants of integration called alike, in the order in which they come, b's
+ * turned by some: C, c, C_1 ..., beside them on one side also A, B, K ...; false when there are
+ * none, they differ in number, or turn is not less than that. */
+enum { FAMILY_TURNS = 4 };
 bool family_rename_constants(
-    struct math_work *w, const struct math_node **a, const struct math_node **b);
+    struct math_work *w, const struct math_node **a, const struct math_node **b, unsigned turn);
 
 #endif

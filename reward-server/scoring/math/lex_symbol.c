@@ -4,6 +4,7 @@
 /* The longest first: the first that fits is taken. */
 static const struct lex_entry ascii[] = {
     {"...", LEX_TOKEN, TOK_DOTS, 0, ""},
+    {"{:}", LEX_TOKEN, TOK_COLON, 0, ""},
     {"**", LEX_TOKEN, TOK_CARET, 0, ""},
     {"<=", LEX_TOKEN, TOK_REL, 'l', ""},
     {">=", LEX_TOKEN, TOK_REL, 'g', ""},

@@ -80,6 +80,7 @@ static const struct lex_entry commands[] = {
     {"cdots", LEX_TOKEN, TOK_DOTS, 0, ""},
     {"cent", LEX_TOKEN, TOK_TEXT, 0, "cent"},
     {"cfrac", LEX_TOKEN, TOK_FRAC, 0, ""},
+    {"checkmark", LEX_NOTHING, TOK_END, 0, ""},
     {"chi", LEX_LETTER, TOK_END, 0, ""},
     {"choose", LEX_TOKEN, TOK_OVER, 1, ""},
     {"circ", LEX_TOKEN, TOK_DEGREE, 0, ""},

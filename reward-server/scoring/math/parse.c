@@ -1,11 +1,8 @@
 /* parse.c: answers, items, sums, products and powers. */
 #include "reward-server/scoring/math/parse.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
-#include "common/text/boxed.h"
-#include "reward-server/scoring/math/phrase.h"
 #include "reward-server/scoring/math/unit.h"
 
 struct math_node *parse_fail(struct parser *p, const char *why)
@@ -27,14 +24,19 @@ bool parse_take(struct parser *p, enum math_tok kind)
 
 static bool at_unit(const struct parser *p)
 {
-    return p->brackets == 0 && (p->t->kind == TOK_TEXT || p->t->kind == TOK_WORD);
+    return p->brackets == p->sets && (p->t->kind == TOK_TEXT || p->t->kind == TOK_WORD);
 }
 
 /* Words after a value, with a power and a quotient: "square feet", "cm^2", "km/h". */
 static const struct math_node *parse_unit(struct parser *p, const struct math_node *value)
 {
     char words[MATH_UNIT_BYTES_MAX] = "", name[MATH_UNIT_BYTES_MAX];
-    for (size_t n = 0; value != NULL && at_unit(p); n = strlen(words)) {
+    if (value != NULL && at_unit(p) && value->kind == MATH_UNIT &&
+        strcmp(value->text, "degree") == 0) {
+        (void)snprintf(words, sizeof(words), "degree");
+        value = value->kids[0];
+    }
+    for (size_t n = strlen(words); value != NULL && at_unit(p); n = strlen(words)) {
         (void)snprintf(words + n, sizeof(words) - n, "%s%s", n > 0 ? " " : "", p->t->text);
         if (strlen(words) + 1 >= sizeof(words))
             return parse_fail(p, "words that are too long");
@@ -205,7 +207,7 @@ const struct math_node *parse_item(struct parser *p)
     size_t n = 0;
     if (p->t->kind == TOK_REL && (p->t->op == '=' || p->t->op == '~')) /* "= 5" */
         p->t++;
-    sides[0] = parse_union(p);
+    sides[0] = parse_at_definition(p) ? parse_definition(p) : parse_union(p);
     if (sides[0] != NULL && sides[0]->kind == MATH_SYM && parse_take(p, TOK_IN))
         return parse_member(p, sides[0]);
     while (sides[n] != NULL && n < RELATIONS_MAX && p->t->kind == TOK_REL) {
@@ -442,116 +444,4 @@ const struct math_node *parse_product(struct parser *p, bool argument)
     p->t++;
     const struct math_node *kids[] = {x, parse_factor(p)};
     return parse_func(p, FUNC_MOD, kids, 2);
-}
-
-/* ---- the whole ---- */
-
-/* "3:05 p.m.", "9 am": the text without blanks, \text and braces. */
-static const struct math_node *parse_time(struct math_work *w, const char *s, size_t n)
-{
-    char flat[32];
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] == '\\') {
-            while (i + 1 < n && isalpha((unsigned char)s[i + 1]))
-                i++;
-        } else if (strchr(" {}.$~,\n", s[i]) == NULL) {
-            if (len + 1 >= sizeof(flat))
-                return NULL;
-            flat[len++] = (char)tolower((unsigned char)s[i]);
-        }
-    }
-    flat[len] = '\0';
-    unsigned hour, minute = 0;
-    char half;
-    int end = 0;
-    if (!(sscanf(flat, "%2u:%2u%cm%n", &hour, &minute, &half, &end) == 3 && end > 0) &&
-        !(sscanf(flat, "%2u%cm%n", &hour, &half, &end) == 2 && end > 0))
-        return NULL;
-    if (flat[end] != '\0' || hour < 1 || hour > 12 || minute > 59 || (half != 'a' && half != 'p'))
-        return NULL;
-    struct math_node *x = math_node(w, MATH_TIME, NULL, 0);
-    if (x != NULL) {
-        x->places = (long)((hour % 12 + (half == 'p' ? 12 : 0)) * 60 + minute);
-        x->op = half == 'p' ? 2 : 1;
-    }
-    return x;
-}
-
-/* A list with the declarations that a clause behind it makes. */
-static const struct math_node *declare(
-    struct math_work *w, const struct math_node *list, const struct phrase_clause *clause)
-{
-    const struct math_node *items[MATH_ITEMS_MAX];
-    size_t n = 0;
-    if (list->n + clause->n > MATH_ITEMS_MAX)
-        return NULL;
-    for (; n < list->n; n++)
-        items[n] = list->kids[n];
-    for (size_t i = 0; i < clause->n; i++) {
-        struct math_node *d = math_leaf(w, MATH_DECL, clause->names[i], strlen(clause->names[i]));
-        if (d == NULL)
-            return NULL;
-        d->op = clause->domain;
-        items[n++] = d;
-    }
-    struct math_node *x = math_node(w, MATH_LIST, items, n);
-    if (x != NULL)
-        x->op = list->op;
-    return x;
-}
-
-/* A row of boxes, "\boxed{1} and \boxed{2}": what they hold, as one list; what stands between them
- * was looked at when they were found. NULL when the text is no such row. */
-static const struct math_node *parse_boxes(struct math_work *w, struct span text)
-{
-    static const char mark[] = "\\boxed{";
-    const struct math_node *items[MATH_ITEMS_MAX];
-    size_t n = 0, begin, len;
-    while (n < MATH_ITEMS_MAX && boxed_last(text.at, text.n, &begin, &len) &&
-           begin >= sizeof(mark) - 1) {
-        const char *why;
-        const struct math_node *x = math_parse(w, text.at + begin, len, &why);
-        if (x == NULL)
-            return NULL;
-        items[n++] = x;
-        text.n = begin - (sizeof(mark) - 1);
-    }
-    if (n < 2 || text.n != 0)
-        return NULL;
-    for (size_t i = 0; i < n / 2; i++) {
-        const struct math_node *t = items[i];
-        items[i] = items[n - 1 - i];
-        items[n - 1 - i] = t;
-    }
-    return math_node(w, MATH_LIST, items, n);
-}
-
-const struct math_node *math_parse(
-    struct math_work *w, const char *text, size_t n, const char **ret_why)
-{
-    struct math_tokens tokens;
-    const struct math_node *x = parse_time(w, text, n);
-    if (x == NULL)
-        x = phrase_parse(w, (struct span){text, n});
-    if (x == NULL && n > 16 && memcmp(text, "\\boxed{", 7) == 0)
-        x = parse_boxes(w, (struct span){text, n});
-    if (x != NULL)
-        return x;
-    *ret_why = NULL;
-    struct phrase_clause clause;
-    struct span head = phrase_take_clause((struct span){text, n}, &clause);
-    if (math_lex(w, head.at, head.n, &tokens, ret_why)) {
-        struct parser p = {.w = w, .t = tokens.at};
-        x = parse_list(&p, clause.n > 0);
-        if (x != NULL && p.t->kind != TOK_END)
-            x = parse_fail(&p, "something left over");
-        *ret_why = p.why;
-    }
-    x = x != NULL && clause.n > 0 ? declare(w, x, &clause) : x;
-    if (x != NULL && x->kind == MATH_DECL) /* "x in R" alone is its set */
-        x = x->op == 'R' ? math_node(w, MATH_REALS, NULL, 0) : x;
-    if (x == NULL && *ret_why == NULL)
-        *ret_why = w->why != NULL ? w->why : "not read";
-    return x;
 }

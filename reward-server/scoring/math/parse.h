@@ -18,6 +18,7 @@ struct parser {
     unsigned depth;             /* recursion */
     unsigned bars;              /* open absolute values: a bar may close one */
     unsigned brackets;          /* open brackets: no unit within */
+    unsigned sets;              /* those of sets: units within */
     unsigned names_i;           /* open sums over i */
     unsigned integrals;         /* open integrals: a d before a name closes one */
     const char *why;
@@ -29,6 +30,7 @@ const struct math_node *parse_sum(struct parser *p);
 const struct math_node *parse_list(struct parser *p, bool keep_one);
 const struct math_node *parse_item(struct parser *p);
 const struct math_node *parse_atom(struct parser *p);
+const struct math_node *parse_leaf(struct parser *p, enum math_kind kind, const char *text);
 const struct math_node *parse_function(struct parser *p);
 const struct math_node *parse_product(struct parser *p, bool argument);
 bool parse_starts_atom(const struct parser *p);
@@ -36,6 +38,14 @@ bool parse_starts_atom(const struct parser *p);
 const struct math_node *parse_argument(struct parser *p, const char **rest);
 const struct math_node *parse_func(
     struct parser *p, enum math_func f, const struct math_node *const *kids, size_t n);
+
+/* parse_name.c */
+const struct math_node *parse_number(struct parser *p);
+const struct math_node *parse_name(struct parser *p);
+bool parse_at_definition(const struct parser *p); /* "y(x) =" */
+const struct math_node *parse_definition(struct parser *p);
+bool parse_at_derivative(const struct parser *p);
+const struct math_node *parse_derivative(struct parser *p);
 
 /* parse_bracket.c: each at its opening token */
 const struct math_node *parse_bracket(struct parser *p);

@@ -1,6 +1,4 @@
-/* parse_atom.c: what a product is made of: numbers, names, brackets, functions, matrices. */
-#include <ctype.h>
-#include <stdlib.h>
+/* parse_atom.c: what a product is made of. */
 
 #include "reward-server/scoring/math/parse.h"
 
@@ -34,152 +32,9 @@ bool parse_starts_atom(const struct parser *p)
     }
 }
 
-static const struct math_node *leaf(struct parser *p, enum math_kind kind, const char *text)
+const struct math_node *parse_leaf(struct parser *p, enum math_kind kind, const char *text)
 {
     return math_leaf(p->w, kind, text, strlen(text));
-}
-
-/* ---- numbers and names ---- */
-
-static const struct math_node *power_of_ten(struct parser *p, long exponent)
-{
-    struct math_node *x = math_number(p->w, 1);
-    if (x != NULL)
-        x->places = -exponent;
-    return x;
-}
-
-/* 0.1(6): (16 - 1) / (10 x 9). */
-static const struct math_node *repeating(
-    struct parser *p, const struct math_node *head, const struct math_token *t)
-{
-    size_t n = strlen(t->text), r = strlen(t->repeat);
-    char *digits = arena_alloc(p->w->arena, n + r + 1), *nines = arena_alloc(p->w->arena, r + 1);
-    if (digits == NULL || nines == NULL)
-        return NULL;
-    memcpy(digits, t->text, n);
-    memcpy(digits + n, t->repeat, r);
-    memset(nines, '9', r);
-    const struct math_node *whole =
-        n > 0 ? math_leaf(p->w, MATH_NUM, t->text, n) : math_number(p->w, 0);
-    const struct math_node *top = math_node2(p->w, MATH_ADD,
-        math_leaf(p->w, MATH_NUM, digits, n + r), math_node1(p->w, MATH_NEG, whole));
-    const struct math_node *kids[] = {top, power_of_ten(p, -t->places),
-        math_node1(p->w, MATH_INV, math_leaf(p->w, MATH_NUM, nines, r))};
-    return head != NULL ? math_node(p->w, MATH_MUL, kids, 3) : NULL;
-}
-
-static const struct math_node *parse_number(struct parser *p)
-{
-    const struct math_token *t = p->t++;
-    struct math_node *x = math_leaf(p->w, MATH_NUM, t->text, strlen(t->text));
-    if (x == NULL)
-        return NULL;
-    x->places = t->places;
-    x->op = t->op;
-    return t->repeat != NULL ? repeating(p, x, t) : x;
-}
-
-/* The raw text of what stands below a name: letters and digits only. */
-static bool take_index(struct parser *p, struct buf *out)
-{
-    if (p->t->kind == TOK_NUM || p->t->kind == TOK_SYM) {
-        buf_printf(out, "_%s", p->t->text);
-        p->t++;
-        return true;
-    }
-    if (!parse_take(p, TOK_LBRACE))
-        return false;
-    buf_puts(out, "_");
-    for (unsigned n = 0; p->t->kind != TOK_RBRACE; p->t++) {
-        static const char marks[] = "+-";
-        if (p->t->kind == TOK_PLUS || p->t->kind == TOK_MINUS)
-            buf_append(out, &marks[p->t->kind == TOK_MINUS], 1);
-        else if (p->t->kind == TOK_NUM || p->t->kind == TOK_SYM || p->t->kind == TOK_WORD ||
-                 p->t->kind == TOK_TEXT)
-            buf_puts(out, p->t->text);
-        else if (p->t->kind == TOK_COMMA)
-            buf_puts(out, ",");
-        else
-            return false;
-        if (++n > 16)
-            return false;
-    }
-    p->t++;
-    return true;
-}
-
-/* Letters that stand for functions when a bracket follows directly. */
-static bool names_function(const struct math_token *t)
-{
-    return t[0].text[1] == '\0' && t[1].kind == TOK_LPAR && !t[1].space &&
-           (isupper((unsigned char)t[0].text[0]) || strchr("fgh", t[0].text[0]) != NULL);
-}
-
-static const struct math_node *parse_call(struct parser *p, const char *name)
-{
-    p->t++; /* the bracket */
-    p->brackets++;
-    const struct math_node *list = parse_list(p, true);
-    p->brackets--;
-    if (list == NULL || !parse_take(p, TOK_RPAR))
-        return parse_fail(p, "a bracket that is not closed");
-    struct math_node *x = math_node(p->w, MATH_CALL, list->kids, list->n);
-    if (x != NULL)
-        x->text = name;
-    return x;
-}
-
-/* f', y'', A^{\prime}: how many. */
-static unsigned take_primes(struct parser *p)
-{
-    unsigned n = 0;
-    for (;;) {
-        const struct math_token *t = p->t;
-        bool raised = t->kind == TOK_CARET, brace = raised && t[1].kind == TOK_LBRACE;
-        if (t[raised + brace].kind != TOK_PRIME)
-            return n;
-        for (t += raised + brace; t->kind == TOK_PRIME; t++)
-            n++;
-        if (brace && t->kind != TOK_RBRACE)
-            return n;
-        p->t = t + brace;
-    }
-}
-
-static const struct math_node *parse_primed(
-    struct parser *p, const struct math_token *name, unsigned primes)
-{
-    CLEANUP_BUF struct buf text = {0};
-    buf_puts(&text, name->text);
-    while (primes-- > 0)
-        buf_puts(&text, "'");
-    const struct math_node *x = leaf(p, MATH_SYM, (const char *)text.data);
-    if (x == NULL || p->t->kind != TOK_LPAR || name->text[1] != '\0')
-        return x;
-    return parse_call(p, x->text);
-}
-
-static const struct math_node *parse_name(struct parser *p)
-{
-    const struct math_token *t = p->t++;
-    unsigned primes = take_primes(p);
-    if (primes > 0)
-        return parse_primed(p, t, primes);
-    if (names_function(t))
-        return parse_call(p, t->text);
-    if (t->kind == TOK_SYM && strcmp(t->text, "e") == 0 && p->t->kind != TOK_UNDER)
-        return leaf(p, MATH_E, "");
-    if (t->kind == TOK_SYM && strcmp(t->text, "i") == 0 && p->t->kind != TOK_UNDER &&
-        p->names_i == 0)
-        return leaf(p, MATH_I, "");
-    if (!parse_take(p, TOK_UNDER))
-        return leaf(p, MATH_SYM, t->text);
-    CLEANUP_BUF struct buf name = {0};
-    buf_puts(&name, t->text);
-    if (!take_index(p, &name))
-        return parse_fail(p, "an index that is not known");
-    return leaf(p, MATH_SYM, (const char *)name.data);
 }
 
 /* ---- commands with arguments ---- */
@@ -204,7 +59,7 @@ const struct math_node *parse_argument(struct parser *p, const char **rest)
     if (*rest != NULL && **rest != '\0') {
         const char digit[] = {**rest, '\0'};
         (*rest)++;
-        return leaf(p, MATH_NUM, digit);
+        return parse_leaf(p, MATH_NUM, digit);
     }
     if (p->t->kind == TOK_LBRACE) {
         p->t++;
@@ -230,13 +85,15 @@ static const struct math_node *with_rest(
 {
     if (rest == NULL || *rest == '\0' || x == NULL)
         return x;
-    return math_node2(p->w, MATH_MUL, x, leaf(p, MATH_NUM, rest));
+    return math_node2(p->w, MATH_MUL, x, parse_leaf(p, MATH_NUM, rest));
 }
 
 static const struct math_node *parse_fraction(struct parser *p)
 {
     enum math_tok kind = p->t->kind;
     const char *rest = NULL;
+    if (parse_at_derivative(p))
+        return parse_derivative(p);
     p->t++;
     const struct math_node *kids[2];
     kids[0] = parse_argument(p, &rest);
@@ -292,8 +149,15 @@ static const struct math_node *parse_many(struct parser *p, enum math_func f)
 /* \sin^2 x, \sin^{-1} x, \log_b x, \sin(x). */
 const struct math_node *parse_function(struct parser *p)
 {
-    static const int inverse[] = {
-        [FUNC_SIN] = FUNC_ASIN, [FUNC_COS] = FUNC_ACOS, [FUNC_TAN] = FUNC_ATAN};
+    static const int inverse[] = {[FUNC_SIN] = FUNC_ASIN,
+        [FUNC_COS] = FUNC_ACOS,
+        [FUNC_TAN] = FUNC_ATAN,
+        [FUNC_COT] = FUNC_ACOT,
+        [FUNC_SEC] = FUNC_ASEC,
+        [FUNC_CSC] = FUNC_ACSC,
+        [FUNC_SINH] = FUNC_ASINH,
+        [FUNC_COSH] = FUNC_ACOSH,
+        [FUNC_TANH] = FUNC_ATANH};
     enum math_func f = (enum math_func)p->t->op;
     const struct math_node *power = NULL, *base = NULL, *kids[2];
     const char *rest = NULL;
@@ -309,11 +173,11 @@ const struct math_node *parse_function(struct parser *p)
         return parse_fail(p, "nested too deeply");
     p->depth++;
     const struct math_node *x =
-        rest != NULL && *rest != '\0' ? leaf(p, MATH_NUM, rest) : function_argument(p);
+        rest != NULL && *rest != '\0' ? parse_leaf(p, MATH_NUM, rest) : function_argument(p);
     p->depth--;
     if (x == NULL)
         return parse_fail(p, "a function without an argument");
-    if (power != NULL && f <= FUNC_TAN && math_small(p->w, power, &exponent) &&
+    if (power != NULL && f <= FUNC_TANH && inverse[f] != 0 && math_small(p->w, power, &exponent) &&
         exponent.num == -1 && exponent.den == 1) {
         f = (enum math_func)inverse[f];
         power = NULL;
@@ -349,7 +213,8 @@ static const struct math_node *constant(struct parser *p, enum math_kind kind)
 
 static const struct math_node *parse_words(struct parser *p)
 {
-    const struct math_node *x = leaf(p, p->t->kind == TOK_TEXT ? MATH_TEXT : MATH_SYM, p->t->text);
+    const struct math_node *x =
+        parse_leaf(p, p->t->kind == TOK_TEXT ? MATH_TEXT : MATH_SYM, p->t->text);
     p->t++;
     if (p->t->kind == TOK_WORD || p->t->kind == TOK_TEXT || parse_starts_atom(p))
         return parse_fail(p, "words"); /* a sentence, not a product */

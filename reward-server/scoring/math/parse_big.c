@@ -270,12 +270,15 @@ const struct math_node *parse_environment(struct parser *p)
     return x != NULL && strcmp(name, "vmatrix") == 0 ? matrix_determinant(p->w, x) : x;
 }
 
-/* \det of a matrix that is written out. */
+/* \det of a matrix that is written out, or of a name. */
 const struct math_node *parse_determinant(struct parser *p)
 {
     p->t++;
     const struct math_node *x = parse_atom(p);
-    if (x == NULL || x->kind != MATH_MATRIX)
-        return parse_fail(p, "a determinant of what is no matrix");
-    return matrix_determinant(p->w, x);
+    if (x != NULL && x->kind == MATH_MATRIX)
+        return matrix_determinant(p->w, x);
+    struct math_node *y = math_node1(p->w, MATH_CALL, x);
+    if (y != NULL)
+        y->text = "det";
+    return y;
 }

@@ -105,7 +105,9 @@ const struct math_node *parse_braces(struct parser *p)
     p->brackets++;
     unsigned bars = p->bars;
     p->bars = close == TOK_RSET ? 1 : 0;
+    p->sets++;
     const struct math_node *list = parse_list(p, true);
+    p->sets--;
     if (list != NULL && list->n == 1 && p->t->kind == TOK_OVER)
         list = parse_over(p, list->kids[0]);
     bool builder = list != NULL && close == TOK_RSET && list->n == 1 &&

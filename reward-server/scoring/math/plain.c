@@ -133,23 +133,25 @@ static bool is_doubtful(const char *rest)
     return false;
 }
 
-/* Whether something stands between the letter's closing mark and the text after it. */
-static bool is_set_off(struct span raw, char letter)
+/* The text after the letter's closing mark, when something stands between them. */
+static bool is_set_off(struct span raw, char letter, struct span *ret_text)
 {
     for (size_t i = 0; i + 2 < raw.n; i++) {
         if (raw.at[i] != letter || strchr(").:", raw.at[i + 1]) == NULL)
             continue;
-        for (i += 2; i < raw.n && raw.at[i] == '}'; i++)
-            continue;
-        return i < raw.n && strchr(" \\$:~\n", raw.at[i]) != NULL;
+        bool room = false;
+        for (i += 2; i < raw.n && strchr(" ~}", raw.at[i]) != NULL; i++)
+            room = room || raw.at[i] != '}';
+        *ret_text = (struct span){raw.at + i, raw.n - i};
+        return i < raw.n && (room || strchr("\\$:\n", raw.at[i]) != NULL);
     }
     return false;
 }
 
-char plain_choice_text(struct span raw, const char *plain)
+char plain_choice_text(struct span raw, const char *plain, struct span *ret_text)
 {
     const char *rest = "";
     char letter = leading_choice(plain, &rest);
-    return letter != 0 && *rest != '\0' && is_set_off(raw, letter) && !is_doubtful(rest) ? letter
-                                                                                         : 0;
+    bool ok = letter != 0 && *rest != '\0' && is_set_off(raw, letter, ret_text);
+    return ok && !is_doubtful(rest) ? letter : 0;
 }
