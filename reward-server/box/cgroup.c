@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@
 #include "common/base/mem.h"
 
 static const char *const controllers[CGROUP_PARTS] = {"memory", "pids", "cpuacct"};
-static const char prefix[] = "cohort-box-";
+static const char prefix[] = "cohort-box.";
 static const char main_group[] = "cohort-main"; /* version 2: where we and our parent move to */
 
 /* The files of each version. Their values are in the same units but for processor time. */
@@ -27,7 +28,13 @@ static const struct {
     {"cgroup1", "memory.limit_in_bytes", "memory.oom_control", "cpuacct.usage", "", 1000},
     {"cgroup2", "memory.max", "memory.events", "cpu.stat", "usage_usec ", 1},
 };
-enum { TEXT_MAX = 64 << 10, PATH_TEXT_MAX = 4000, VERSION_1 = 0, VERSION_2 = 1, NO_VERSION = -1 };
+enum { VERSION_1 = 0, VERSION_2 = 1, NO_VERSION = -1 };
+enum {
+    TEXT_MAX = 64 << 10,
+    PATH_TEXT_MAX = 4000,
+    CGROUP_PATH_MAX = 4096,
+    MAKE_TRIES = 8, /* each is lost to a sweep at the same moment only */
+};
 
 /* What cgroup_find found; the same in all processes of this cohort-box. */
 static struct {
@@ -208,36 +215,87 @@ static bool find_version_2(char *ret, size_t size)
     return can_delegate(ret);
 }
 
+/* ---- whose a group is ---- */
+
+/* The slot that made a group keeps a lock on its directory. The kernel takes the lock back when the
+ * last process with that descriptor has ended, which is the slot: a zygote has no descriptors but
+ * its own. So who can have the lock of a group knows that nobody uses it, whatever its name, and in
+ * whatever pid namespace its slot was. A group that was made and is not locked yet looks the same;
+ * its maker finds it gone and makes another. */
+static bool lock(int dir)
+{
+    return flock(dir, LOCK_EX | LOCK_NB) == 0;
+}
+
+static int open_dir(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int part_count(void)
+{
+    return host.version == VERSION_2 ? 1 : CGROUP_PARTS;
+}
+
+static bool part_path(const struct cgroup *g, int p, char *ret, size_t size)
+{
+    int n = snprintf(ret, size, "%s/%s", host.bases[p], g->name);
+    return n > 0 && (size_t)n < size;
+}
+
+/* The directory, ours and locked; -1 when that was not to be. */
+static int make_dir(const char *path)
+{
+    struct stat ours, there;
+    int dir = mkdir(path, 0700) == 0 ? open_dir(AT_FDCWD, path) : -1;
+    if (dir >= 0 && lock(dir) && fstat(dir, &ours) == 0 && stat(path, &there) == 0 &&
+        ours.st_ino == there.st_ino)
+        return dir;
+    file_close(&dir);
+    return -1;
+}
+
+/* A name that is nobody else's; the number of the process is for people. */
+static bool make_group(struct cgroup *g)
+{
+    uint64_t id;
+    char path[CGROUP_PATH_MAX];
+    if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+        return false;
+    (void)snprintf(g->name, sizeof(g->name), "%s%d-%016" PRIx64, prefix, (int)getpid(), id);
+    for (int p = 0; p < part_count(); p++) {
+        g->dirs[p] = part_path(g, p, path, sizeof(path)) ? make_dir(path) : -1;
+        if (g->dirs[p] < 0)
+            return false;
+    }
+    return true;
+}
+
 /* ---- a group ---- */
 
-void cgroup_open(struct cgroup *g, unsigned number)
+void cgroup_open(struct cgroup *g)
 {
-    *g = (struct cgroup){.on = host.version != NO_VERSION, .dirs = {-1, -1, -1}, .peak = -1};
-    int parts = host.version == VERSION_2 ? 1 : CGROUP_PARTS;
-    for (int p = 0; p < parts && g->on; p++) {
-        (void)snprintf(g->paths[p], sizeof(g->paths[p]), "%s/%s%d-%u", host.bases[p], prefix,
-            (int)getpid(), number);
-        g->on = mkdir(g->paths[p], 0755) == 0 || errno == EEXIST;
-        if (g->on)
-            g->dirs[p] = open(g->paths[p], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        g->on = g->on && g->dirs[p] >= 0;
+    *g = (struct cgroup){.dirs = {-1, -1, -1}, .peak = -1};
+    for (int i = 0; i < MAKE_TRIES && host.version != NO_VERSION && !g->on; i++) {
+        g->on = make_group(g);
+        if (!g->on)
+            cgroup_close(g);
     }
     if (g->on && host.version == VERSION_2) {
         g->peak = openat(g->dirs[0], "memory.peak", O_RDWR | O_CLOEXEC);
         (void)write_text(g->dirs[0], "memory.swap.max", "0"); /* not there without swap */
     }
     if (g->on && !cgroup_reset(g, 64 << 20, 16))
-        g->on = false;
-    if (!g->on)
         cgroup_close(g);
 }
 
 void cgroup_close(struct cgroup *g)
 {
+    char path[CGROUP_PATH_MAX];
     for (int p = 0; p < CGROUP_PARTS; p++) {
+        if (g->dirs[p] >= 0 && part_path(g, p, path, sizeof(path)))
+            (void)rmdir(path); /* what stays is swept later */
         file_close(&g->dirs[p]);
-        if (g->paths[p][0] != '\0')
-            (void)rmdir(g->paths[p]); /* what stays is swept later */
     }
     file_close(&g->peak);
     g->on = false;
@@ -309,9 +367,10 @@ static void sweep_dir(const char *base)
     for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
         if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
             continue;
-        long pid = strtol(entry->d_name + strlen(prefix), NULL, 10);
-        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-            (void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+        int dir = open_dir(dirfd(d), entry->d_name);
+        if (dir >= 0 && lock(dir))
+            (void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR); /* not before it is empty */
+        file_close(&dir);
     }
     (void)closedir(d);
 }

@@ -3,7 +3,9 @@
  * Of version 1 (hierarchies memory, pids, cpuacct) or 2, whichever has these controllers here. Made
  * once below the group that cohort-box is in (version 2: or below the one above it, see
  * cgroup_find), used again for each run, removed at the end. Without write access there is no
- * group, and the box forbids new processes instead.
+ * group, and the box forbids new processes instead. Whose a group is, a lock on it says: many
+ * cohort-box may use one place, from different pid namespaces too, and each removes what is left of
+ * one that was killed.
  */
 #ifndef COHORT_BOX_CGROUP_H
 #define COHORT_BOX_CGROUP_H
@@ -13,13 +15,13 @@
 #include <sys/types.h>
 
 enum cgroup_part { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_PARTS };
-enum { CGROUP_PATH_MAX = 4096 };
+enum { CGROUP_NAME_MAX = 64 };
 
 struct cgroup {
     bool on;
-    int dirs[CGROUP_PARTS];                    /* owned; of version 2 the first alone */
-    char paths[CGROUP_PARTS][CGROUP_PATH_MAX]; /* for the removal */
-    int peak;                                  /* owned; memory.peak of version 2, else -1 */
+    char name[CGROUP_NAME_MAX];
+    int dirs[CGROUP_PARTS]; /* owned and locked; of version 2 the first alone */
+    int peak;               /* owned; memory.peak of version 2, else -1 */
     bool peak_known;
     uint64_t memory_limit, oom_kills, cpu_us; /* at the last reset */
 };
@@ -28,10 +30,10 @@ struct cgroup {
  * was killed. Version 2 lets no process be in a group that bounds others: with root's or a
  * service manager's delegation, this process and its parent move to a group of their own. */
 void cgroup_find(void);
-void cgroup_sweep(void); /* of processes that are gone */
+void cgroup_sweep(void); /* groups that nobody holds */
 
 /* on stays false when the machine does not let us. */
-void cgroup_open(struct cgroup *g, unsigned number);
+void cgroup_open(struct cgroup *g);
 void cgroup_close(struct cgroup *g);
 
 /* Before a run: limits, counters at zero. False with errno set: not held. */

@@ -54,7 +54,7 @@ bool slot_open(struct slot *s, unsigned number, int client)
         struct slot_box *b = &s->boxes[i];
         b->uid = s->own_user ? UID_INSIDE : UID_FIRST + number + i * BOX_SLOTS_MAX;
         b->cell = (struct cell){.hold = -1, .pid_ns = -1, .work = -1};
-        cgroup_open(&b->group, number * BOX_PAIR + i);
+        cgroup_open(&b->group);
     }
     /* children of a zygote that died become ours */
     return (!s->own_user || enter_own_user()) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;

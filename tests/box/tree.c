@@ -2,6 +2,8 @@
 #include "tests/box/tree.h"
 
 #include <dirent.h>
+#include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,22 +68,34 @@ static void add(struct tree_use *u, pid_t pid)
     (void)count_lines(pid, "status", "RssAnon:", &u->memory_kib);
 }
 
-static size_t count_groups(pid_t pid)
+/* ---- control groups ---- */
+
+static pid_t seen[TREE_MAX]; /* every process that was ever measured, once */
+static size_t seen_count, groups;
+
+static bool is_seen(pid_t pid)
 {
-    static const char *const hierarchies[] = {
-        "/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpuacct"};
-    char prefix[64];
-    size_t count = 0;
-    (void)snprintf(prefix, sizeof(prefix), "cohort-box-%d-", (int)pid);
-    for (size_t i = 0; i < sizeof(hierarchies) / sizeof(hierarchies[0]); i++)
-        count += count_names(hierarchies[i], prefix);
-    return count;
+    for (size_t i = 0; i < seen_count; i++) {
+        if (seen[i] == pid)
+            return true;
+    }
+    return false;
 }
+
+static int look_at_group(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    static const char prefix[] = "cohort-box.";
+    const char *name = path + at->base;
+    if (type == FTW_D && strncmp(name, prefix, strlen(prefix)) == 0)
+        groups += is_seen((pid_t)strtol(name + strlen(prefix), NULL, 10));
+    return 0;
+}
+
+/* ---- all of it ---- */
 
 struct tree_use tree_measure(pid_t pid)
 {
-    static pid_t all[TREE_MAX], some[TREE_MAX], seen[TREE_MAX];
-    static size_t seen_count;
+    static pid_t all[TREE_MAX], some[TREE_MAX];
     struct tree_use u = {0};
     size_t count = 1;
     all[0] = pid;
@@ -92,13 +106,12 @@ struct tree_use tree_measure(pid_t pid)
             all[count++] = some[k];
         }
     }
-    for (size_t i = 1; i < count && seen_count < TREE_MAX; i++)
-        seen[seen_count++] = all[i];
-    for (size_t i = 0; i < seen_count; i++) {
-        size_t k = 0;
-        while (k < i && seen[k] != seen[i])
-            k++;
-        u.groups += k == i ? count_groups(seen[i]) : 0;
+    for (size_t i = 1; i < count && seen_count < TREE_MAX; i++) {
+        if (!is_seen(all[i]))
+            seen[seen_count++] = all[i];
     }
+    groups = 0;
+    (void)nftw("/sys/fs/cgroup", look_at_group, 16, FTW_PHYS); /* version 1 and 2 */
+    u.groups = groups;
     return u;
 }
