@@ -42,6 +42,7 @@ group = {GROUP}
 count = 2
 threads = 1
 slots = 4
+batch = 32
 [reward toy]
 scorer = repetition
 ngram = 1

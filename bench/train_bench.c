@@ -173,8 +173,9 @@ static double peak_mib(void)
     return (double)u.ru_maxrss / 1024;
 }
 
-static int measure(
-    const struct options *o, const struct bench_model *m, struct trainer *t, struct err *e)
+/* program_mib: what the process held before there was a model. */
+static int measure(const struct options *o, const struct bench_model *m, double program_mib,
+    struct trainer *t, struct err *e)
 {
     struct timing *times = mem_array(o->steps, sizeof(*times)), first;
     struct batch b;
@@ -197,10 +198,10 @@ static int measure(
         double rate = tokens * flops_per_token(m->table, o->length) / seconds * 1e-9;
         printf("train %s %u x %u, %u threads, %u shards, %u rows: %.0f tokens/s, median of %u "
                "(%.0f best); %.1f GFLOP/s, %.1f %% of sgemm's %.1f; step %.1f ms = gradient %.1f + "
-               "update %.1f; loss %.3f; memory %.1f MiB, computed %.1f\n",
+               "update %.1f; loss %.3f; memory %.1f MiB, of it the program %.1f, computed %.1f\n",
             o->shape, o->batch, o->length, o->threads, o->shards, o->rows, tokens / seconds,
             o->steps, tokens / (times[0].gradient + times[0].update), rate, 100 * rate / best, best,
-            seconds * 1e3, k.gradient * 1e3, k.update * 1e3, first.loss, memory,
+            seconds * 1e3, k.gradient * 1e3, k.update * 1e3, first.loss, memory, program_mib,
             mib(bytes.parameters + bytes.activations));
     }
     batch_done(&b);
@@ -212,6 +213,7 @@ static int run(const struct options *o, struct err *e)
 {
     struct bench_model m;
     struct trainer *t = NULL;
+    double program_mib = peak_mib();
     int r = bench_model_init(&m, o->shape, o->prompt + o->length, e);
     struct trainer_options to = {.isa = o->isa,
         .threads = o->threads,
@@ -223,7 +225,7 @@ static int run(const struct options *o, struct err *e)
         r = trainer_new(&to, &m.params, &t, e);
     params_done(&m.params);
     if (r == 0)
-        r = measure(o, &m, t, e);
+        r = measure(o, &m, program_mib, t, e);
     trainer_free(t);
     bench_model_done(&m);
     return r;
@@ -238,7 +240,7 @@ static const struct argp_option option_table[] = {
     {"group", 'g', "N", 0, "sequences that share a prompt (1); divides --batch", 0},
     {"threads", 'j', "N", 0, "threads (2)", 0},
     {"shards", 's', "N", 0, "gradient accumulators (2)", 0},
-    {"rows", 'm', "N", 0, "rows of a micro-batch (2048)", 0},
+    {"rows", 'm', "N", 0, "rows of a micro-batch (1024)", 0},
     {"steps", 'n', "N", 0, "steps, of which the median counts (5)", 0},
     {"recompute", 'r', NULL, 0, "compute activations again in the backward", 0},
     {"isa", 'i', "NAME", 0, "auto, avx512, avx2 or portable", 0},
@@ -287,7 +289,7 @@ int main(int argc, char **argv)
         .group = 1,
         .threads = 2,
         .shards = 2,
-        .rows = 2048,
+        .rows = 1024,
         .steps = 5};
     struct err e = {0};
     argp_err_exit_status = 2;

@@ -310,7 +310,7 @@ int trainer_update(struct trainer *t, const struct recipe_optim *o, double lr,
 
 struct trainer_memory trainer_memory(const struct trainer *t, const struct trainer_batch *b)
 {
-    size_t blocks = 3 + t->options.shards + (t->reference.data != NULL), most = 0;
+    size_t blocks = 3 + t->options.shards + (t->reference.data != NULL), most = 0, tokens;
     struct train_options options = train_options(t);
     struct packed p;
     pack(t, b, &p);
@@ -322,6 +322,8 @@ struct trainer_memory trainer_memory(const struct trainer *t, const struct train
     }
     size_t busy = t->options.threads < t->options.shards ? t->options.threads : t->options.shards;
     busy = busy < p.slice_count ? busy : p.slice_count;
+    tokens = p.tokens;
     packed_done(&p);
-    return (struct trainer_memory){blocks * t->table->floats * sizeof(float), busy * most};
+    return (struct trainer_memory){blocks * mem_big_bytes(t->table->floats * sizeof(float)),
+        busy * most + 4 * tokens * sizeof(float)}; /* logp, entropy and their gradients */
 }

@@ -85,6 +85,17 @@ void *mem_dup(const void *p, size_t bytes)
     return copy;
 }
 
+static size_t big_align(size_t bytes)
+{
+    return bytes >= HUGE_MIN ? HUGE_PAGE : BIG_ALIGN;
+}
+
+size_t mem_big_bytes(size_t bytes)
+{
+    size_t align = big_align(bytes);
+    return bytes > 0 ? (bytes + align - 1) / align * align : align;
+}
+
 void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e)
 {
     size_t bytes;
@@ -93,8 +104,8 @@ void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e)
             item_bytes);
         return NULL;
     }
-    size_t align = bytes >= HUGE_MIN ? HUGE_PAGE : BIG_ALIGN;
-    bytes = bytes > 0 ? (bytes + align - 1) / align * align : align;
+    size_t align = big_align(bytes);
+    bytes = mem_big_bytes(bytes);
     void *p = aligned_alloc(align, bytes);
     if (p == NULL) {
         err_set(e, ERR_FAIL, "%s: no memory for %zu MiB", what, (bytes + (1 << 20) - 1) >> 20);

@@ -43,6 +43,7 @@ void *mem_dup(const void *p, size_t bytes);
  * mem_big_free. */
 void *mem_big(size_t count, size_t item_bytes, const char *what, struct err *e);
 void mem_big_free(void *p);
+size_t mem_big_bytes(size_t bytes); /* what a block of so many takes: whole pages of its kind */
 
 void mem_free_ptr(void *pp); /* for CLEANUP: free(*(void **)pp) */
 #define CLEANUP_FREE CLEANUP(mem_free_ptr)

@@ -85,8 +85,10 @@ static size_t page_floats(const struct model_config *c)
 
 static size_t bytes_of(const struct model_config *c, size_t acts_floats, size_t pages)
 {
-    size_t kv = pages * page_floats(c) * (c->layers + 1); /* one layer's gradient */
-    return (acts_floats + kv + linear_pack_floats(c)) * sizeof(float) + head_bytes(c);
+    size_t page_bytes = pages * page_floats(c) * sizeof(float); /* of one layer */
+    return mem_big_bytes(acts_floats * sizeof(float)) + mem_big_bytes(page_bytes * c->layers) +
+           mem_big_bytes(page_bytes) + mem_big_bytes(linear_pack_floats(c) * sizeof(float)) +
+           mem_big_bytes(head_bytes(c));
 }
 
 size_t train_ctx_bytes(const struct train_ctx *c)

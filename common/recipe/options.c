@@ -52,7 +52,7 @@ const struct config_option recipe_options[] = {
     INT("learner", "threads", LIVE, "2", 1, 256, "threads of forward and backward"),
     INT("learner", "shards", IDENTITY, "2", 1, 64,
         "gradient accumulators; at least as many as threads are useful"),
-    INT("learner", "micro-batch-tokens", IDENTITY, "2048", 1, 16777216,
+    INT("learner", "micro-batch-tokens", IDENTITY, "1024", 1, 16777216,
         "forward rows of one micro-batch, about"),
     BOOL("learner", "recompute", LIVE, "no",
         "compute activations again in the backward: a fraction of the memory, the same bits"),

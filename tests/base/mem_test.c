@@ -103,6 +103,9 @@ static void big_blocks_fail_politely(void **state)
     for (int i = 0; i < 1001; i++)
         assert_true(p[i] == 0);
     mem_big_free(p);
+    assert_int_equal(mem_big_bytes(0), 64);
+    assert_int_equal(mem_big_bytes(65), 128);
+    assert_int_equal(mem_big_bytes((4 << 20) + 1), 6 << 20);
     p = mem_big(0, 4, "nothing", &e);
     assert_non_null(p);
     mem_big_free(p);
