@@ -35,7 +35,7 @@ static size_t kept_floats(const struct model_config *c)
 
 static size_t scratch_floats(const struct model_config *c)
 {
-    return 2 * (size_t)c->hidden + 2 * (size_t)c->ffn;
+    return 2 * (size_t)c->hidden + (size_t)c->ffn;
 }
 
 static void forward(struct pass *p, const struct layer_weights *l, uint32_t layer, struct kept kept,
@@ -68,14 +68,14 @@ static void backward(struct pass *p, const struct layer_weights *l, uint32_t lay
     const struct gradient *g = &p->gradient;
     size_t T = p->batch->rows, C = c->hidden, F = c->ffn;
     struct kept_rows r = split_kept(F, kept);
-    float *h = p->scratch, *dh = h + T * C, *act = dh + T * C, *dact = act + T * F;
+    float *h = p->scratch, *dh = h + T * C, *act = dh + T * C; /* its gradient, then itself */
     float *dgate = r.gate, *dup = r.up; /* in place: nobody reads gate and up again */
 
     /* Cheaper to compute the product and the normed rows again than to keep them for every layer.
      */
-    p->ops->swiglu(act, F, r.gate, F, r.up, F, T, F);
-    op_linear_bwd(p->ops, p->pack, dact, g, dx, act, &l->ffn.down, T, 0);
-    p->ops->swiglu_bwd(dgate, dup, dact, F, r.gate, r.up, F, T, F);
+    op_linear_dx(p->ops, p->pack, act, g, dx, &l->ffn.down, T, 0);
+    p->ops->swiglu_bwd(dgate, dup, act, F, r.gate, r.up, F, T, F);
+    op_linear_dw(p->ops, p->pack, g, dx, act, &l->ffn.down, T);
     op_norm(p->ops, h, NULL, x, &l->ffn.norm, T, c->norm_eps);
     op_linear_bwd(p->ops, p->pack, dh, g, dgate, h, &l->ffn.gate, T, 0);
     op_linear_bwd(p->ops, p->pack, dh, g, dup, h, &l->ffn.up, T, 1);

@@ -100,14 +100,28 @@ struct share op_linear_share(const struct ops *ops, const struct team *team, flo
 /* Outputs n0 .. n0 + n - 1 of a weight as a weight of their own; n0 a multiple of OPS_PANEL. */
 struct weight weight_part(const struct weight *w, size_t n0, size_t n);
 
-/* dx = dy W, or dx += dy W; the gradients of W and b are added. scratch: OPS_BWD_FLOATS. */
+/* The gradients of W and b are added. scratch: OPS_BWD_FLOATS, here and below. */
+static inline void op_linear_dw(const struct ops *ops, float *scratch, const struct gradient *g,
+    const float *dy, const float *x, const struct weight *w, size_t T)
+{
+    float *db = w->bias ? g->grads + w->bias_offset : NULL;
+    ops->gemm_dw(g->grads + w->offset, db, dy, w->N, x, w->K, T, w->N, w->K, scratch);
+}
+
+/* dx = dy W, or dx += dy W. */
+static inline void op_linear_dx(const struct ops *ops, float *scratch, float *dx,
+    const struct gradient *g, const float *dy, const struct weight *w, size_t T, int accumulate)
+{
+    ops->gemm_dx(dx, w->K, dy, w->N, g->params + w->offset, T, w->N, w->K, accumulate, scratch);
+}
+
+/* Both. */
 static inline void op_linear_bwd(const struct ops *ops, float *scratch, float *dx,
     const struct gradient *g, const float *dy, const float *x, const struct weight *w, size_t T,
     int accumulate)
 {
-    float *db = w->bias ? g->grads + w->bias_offset : NULL;
-    ops->gemm_dw(g->grads + w->offset, db, dy, w->N, x, w->K, T, w->N, w->K, scratch);
-    ops->gemm_dx(dx, w->K, dy, w->N, g->params + w->offset, T, w->N, w->K, accumulate, scratch);
+    op_linear_dw(ops, scratch, g, dy, x, w, T);
+    op_linear_dx(ops, scratch, dx, g, dy, w, T, accumulate);
 }
 
 /* y = norm(x) over T rows of w->C; rstd may be NULL. */

@@ -112,8 +112,9 @@ struct ops {
     void (*swiglu)(float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu,
         size_t T, size_t C);
     /* dgate = ..., dup = ... (overwritten); may alias gate and up in this order. ldgu is the
-     * distance of all four. */
-    void (*swiglu_bwd)(float *dgate, float *dup, const float *dy, size_t lddy, const float *gate,
+     * distance of all four. dy becomes silu(gate) up, which the layer above needs for its weights.
+     */
+    void (*swiglu_bwd)(float *dgate, float *dup, float *dy, size_t lddy, const float *gate,
         const float *up, size_t ldgu, size_t T, size_t C);
 
     /* y += x, T x C. */

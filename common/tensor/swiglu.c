@@ -19,9 +19,9 @@ void OPS_FN(swiglu)(float *y, size_t ldy, const float *gate, size_t ldg, const f
     }
 }
 
-/* With s = 1/(1 + exp(-gate)): dup = dy gate s, dgate = dy up s (1 + gate (1 - s)). Both results of
- * a vector are stored after its inputs are read, so that they may replace gate and up. */
-void OPS_FN(swiglu_bwd)(float *dgate, float *dup, const float *dy, size_t lddy, const float *gate,
+/* With s = 1/(1 + exp(-gate)): dup = dy gate s, dgate = dy up s (1 + gate (1 - s)). All results of
+ * a vector are stored after its inputs are read, so that they may replace them. */
+void OPS_FN(swiglu_bwd)(float *dgate, float *dup, float *dy, size_t lddy, const float *gate,
     const float *up, size_t ldgu, size_t T, size_t C)
 {
     const v16 one = v16_set1(1.0f);
@@ -33,9 +33,10 @@ void OPS_FN(swiglu_bwd)(float *dgate, float *dup, const float *dy, size_t lddy, 
             v16 u = v16_load_first(up + at + c, n);
             v16 d = v16_load_first(dy + t * lddy + c, n);
             v16 s = v16_div(one, one_plus_exp_neg(g));
-            v16 slope = v16_mul(s, v16_fma(g, v16_sub(one, s), one));
+            v16 slope = v16_mul(s, v16_fma(g, v16_sub(one, s), one)), silu = v16_mul(g, s);
             v16_store_first(dgate + at + c, n, v16_mul(v16_mul(d, u), slope));
-            v16_store_first(dup + at + c, n, v16_mul(d, v16_mul(g, s)));
+            v16_store_first(dup + at + c, n, v16_mul(d, silu));
+            v16_store_first(dy + t * lddy + c, n, v16_mul(silu, u));
         }
     }
 }

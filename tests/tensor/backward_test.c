@@ -94,7 +94,10 @@ static void swiglu_check(const struct ops *o)
         mat_double(&gate), mat_double(&up), mat_double(&dy), mat_double(&dy), T * C};
     double *eg = gradient(swiglu_loss, &l, l.gate, T * C),
            *eu = gradient(swiglu_loss, &l, l.up, T * C);
-    o->swiglu_bwd(dgate.p, dup.p, dy.p, dy.ld, gate.p, up.p, gate.ld, T, C);
+    struct mat y = mat_copy(&dy);
+    o->swiglu_bwd(dgate.p, dup.p, y.p, y.ld, gate.p, up.p, gate.ld, T, C);
+    naive_swiglu(l.y, l.gate, l.up, T * C);
+    mat_assert_near(&y, l.y, 1e-4, "silu(gate) up");
     mat_assert_near(&dgate, eg, 1e-4, "swiglu dgate");
     mat_assert_near(&dup, eu, 1e-4, "swiglu dup");
     o->swiglu_bwd(gate.p, up.p, dy.p, dy.ld, gate.p, up.p, gate.ld, T, C);
@@ -103,8 +106,8 @@ static void swiglu_check(const struct ops *o)
     double *doubles[] = {l.gate, l.up, l.y, l.weight, eg, eu};
     for (size_t i = 0; i < 6; i++)
         free(doubles[i]);
-    struct mat *all[] = {&gate, &dy, &up, &dgate, &dup};
-    for (size_t i = 0; i < 5; i++)
+    struct mat *all[] = {&gate, &dy, &up, &dgate, &dup, &y};
+    for (size_t i = 0; i < 6; i++)
         mat_done(all[i]);
 }
 

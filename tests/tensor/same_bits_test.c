@@ -95,13 +95,12 @@ static void run_rope(const struct ops *o, struct results *r)
 static void run_swiglu(const struct ops *o, struct results *r)
 {
     size_t T = check_size(1, 9), C = widths[check_size(0, WIDTHS - 1)];
-    struct mat gate = mat_wild(T, C), dy = mat_wild(T, C), up = mat_copy(&gate);
-    struct mat *y = result(r, mat_new(T, C));
+    struct mat gate = mat_wild(T, C), up = mat_copy(&gate);
+    struct mat *y = result(r, mat_new(T, C)), *dy = result(r, mat_wild(T, C));
     struct mat *dgate = result(r, mat_copy(&gate)), *dup = result(r, mat_copy(&gate));
     o->swiglu(y->p, y->ld, gate.p, gate.ld, up.p, up.ld, T, C);
-    o->swiglu_bwd(dgate->p, dup->p, dy.p, dy.ld, gate.p, up.p, gate.ld, T, C);
+    o->swiglu_bwd(dgate->p, dup->p, dy->p, dy->ld, gate.p, up.p, gate.ld, T, C);
     mat_done(&gate);
-    mat_done(&dy);
     mat_done(&up);
 }
 
