@@ -21,6 +21,7 @@
 #include "cli/daemons.h"
 #include "cli/display.h"
 #include "cli/figures.h"
+#include "cli/gold.h"
 #include "cli/launcher.h"
 #include "cli/outline.h"
 #include "cli/progress.h"
@@ -467,6 +468,9 @@ static int run(const struct run_args *a, const struct config *c, struct err *e)
     if (known == RUN_FINISHED)
         return print_summary(&r, run_dir, e);
     outline_print(&r, &model, run_dir, stdout);
+    fflush(stdout);
+    if (known == RUN_NEW && gold_programs(&r, stdout, e) < 0)
+        return e->code;
     fflush(stdout);
     return start(a, &r, run_dir, known == RUN_UNFINISHED, e);
 }
