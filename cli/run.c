@@ -39,6 +39,7 @@ enum {
     TAIL_BYTES = 4096,
     TAIL_LINES = 12,
     NAME_BYTES = 32,
+    WORKERS_MAX = 1024, /* of a kind, as the options' table has it */
     DISK_FREE_MIN = 256 << 10
 };
 
@@ -103,10 +104,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         args_words_add(&a->sets, arg);
         break;
     case KEY_ACTORS:
-        (void)snprintf(a->actors, sizeof(a->actors), "actor.count=%s", arg);
+        (void)snprintf(a->actors, sizeof(a->actors), "actor.count=%u",
+            (unsigned)args_integer(arg, "--actors", 0, WORKERS_MAX, state));
         break;
     case KEY_REWARD:
-        (void)snprintf(a->reward_servers, sizeof(a->reward_servers), "reward-server.count=%s", arg);
+        (void)snprintf(a->reward_servers, sizeof(a->reward_servers), "reward-server.count=%u",
+            (unsigned)args_integer(arg, "--reward-servers", 0, WORKERS_MAX, state));
         break;
     case KEY_DRY:
         a->dry_run = true;

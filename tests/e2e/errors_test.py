@@ -45,6 +45,8 @@ def bad_configuration(directory, rng):
     refused(cohort("run", os.path.join(directory, "missing.conf")), 3, "missing.conf")
     refused(cohort("run", TINY, "--run", run_dir, "--set", "nonsense"), 2, "nonsense", "SECTION.KEY=VALUE")
     refused(cohort("run", TINY, "--no-such-option"), 2, "no-such-option")
+    refused(cohort("run", TINY, "--actors", "two"), 2, "--actors two", "integer")
+    refused(cohort("run", TINY, "--reward-servers", "99999999999999999999999999"), 2, "--reward-servers", "1024")
     refused(cohort("nonsense"), 2, "nonsense")
     check(not os.path.exists(os.path.join(run_dir, "run.db")), "a refused configuration has made a run")
 
