@@ -1,6 +1,7 @@
 """What goes wrong is said clearly and loses nothing: configuration, data, models, disk, strangers."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -196,7 +197,7 @@ def strangers(directory, rng):
         wait_for(lambda: os.path.exists(f"{d.run_dir}/address"), "the learner's address")
         sockets = open(f"{d.run_dir}/address").read().strip().removeprefix("ipc://")
         header = b"\0SP\0" + struct.pack(">HH", 48, 0)  # a REQ peer
-        attempts = 0
+        attempts = connected = 0
         while d.tick() is None and attempts < 400:
             attempts += 1
             s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -204,6 +205,7 @@ def strangers(directory, rng):
                 s.settimeout(2)
                 s.connect(os.path.join(sockets, rng.choice(("ctl", "bulk"))))
                 kind = rng.randrange(5)
+                connected += 1
                 if kind == 0:
                     s.sendall(garbage(rng, rng.randrange(1, 300)))
                 elif kind == 1:
@@ -219,6 +221,10 @@ def strangers(directory, rng):
             finally:
                 s.close()
         d.finish()
+        # Each socket counts on its own, and its log tells of the first, the second, the fourth, ...; what only breaks off is no offence.
+        counted = [int(n) for n in re.findall(r'msg="?(?:refused|closed)[^\n]*so_far=(\d+)', d.log("learner", 10000))]
+        print(f"  {connected} connections, {max(counted, default=0)} or more counted as refused")
+        check(connected >= 20 and max(counted, default=0) >= 4, f"{connected} connections, counted: {counted}")
         equal(d.restarts, 0, "daemons that died")
         equal(digest(d.run_dir), expected[0], "digest among strangers")
         same_tables(tables(d.run_dir), expected[1], "among strangers")
