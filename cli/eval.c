@@ -211,8 +211,6 @@ static int eval(struct eval *ev, struct eval_args *args, struct err *e)
     else
         print_text(args, &figures, &result);
     eval_result_done(&result);
-    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        rc = err_sys(e, ERR_FAIL, "writing");
     return rc;
 }
 

@@ -10,12 +10,13 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 
-enum { KEY_TOKENS = 256, TOKENS_SHOWN = 256, LABEL_WIDTH = 12 };
+enum { KEY_TOKENS = 256, KEY_JSON, TOKENS_SHOWN = 256, LABEL_WIDTH = 12 };
 
 struct explain_args {
     const char *run, *completion;
     uint64_t id;
-    uint32_t tokens_max;
+    uint32_t tokens_max; /* UINT32_MAX: not given */
+    bool json;
 };
 
 void explain_say(const char *label, const char *fmt, ...)
@@ -28,8 +29,10 @@ void explain_say(const char *label, const char *fmt, ...)
     (void)putchar('\n');
 }
 
-static int tell(struct explain *x, struct err *e)
+static int tell(struct explain *x, const struct explain_args *args, struct err *e)
 {
+    printf("Completion %" PRIu64 ": number %u of group %" PRIu64 " in %s\n", args->id, x->index,
+        x->group.id, args->run);
     if (explain_task(x, e) < 0 || explain_sampling(x, e) < 0)
         return e->code;
     if (!x->group.sampled)
@@ -41,7 +44,9 @@ static int tell(struct explain *x, struct err *e)
 
 static int explain(const struct explain_args *args, struct err *e)
 {
-    struct explain x = {.tokens_max = args->tokens_max, .index = args->id % LIMIT_GROUP};
+    bool given = args->tokens_max != UINT32_MAX;
+    struct explain x = {.tokens_max = given || args->json ? args->tokens_max : TOKENS_SHOWN,
+        .index = args->id % LIMIT_GROUP};
     uint64_t group = args->id / LIMIT_GROUP;
     int rc = stored_run_open(args->run, &x.run, e);
     if (rc == 0)
@@ -56,9 +61,7 @@ static int explain(const struct explain_args *args, struct err *e)
     if (rc == 0) {
         if (stored_run_tokenizer(&x.run, &x.tokenizer, &x.tokenizer_err) < 0)
             x.tokenizer = NULL; /* the story goes on without it */
-        printf("Completion %" PRIu64 ": number %u of group %" PRIu64 " in %s\n", args->id, x.index,
-            group, args->run);
-        rc = tell(&x, e);
+        rc = args->json ? explain_json(&x, e) : tell(&x, args, e);
     }
     tokenizer_free(x.tokenizer);
     stored_group_close(&x.group);
@@ -75,6 +78,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
     case KEY_TOKENS:
         args->tokens_max =
             (uint32_t)args_integer(arg, "--tokens", 0, LIMIT_COMPLETION_TOKENS, state);
+        return 0;
+    case KEY_JSON:
+        args->json = true;
         return 0;
     case ARGP_KEY_ARG:
         if (args->run == NULL)
@@ -95,7 +101,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 int cmd_explain(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"tokens", KEY_TOKENS, "N", 0, "tokens shown with their log-probabilities (256)", 0}, {0}};
+        {"tokens", KEY_TOKENS, "N", 0,
+            "tokens shown with their log-probabilities (256; with --json all)", 0},
+        {"json", KEY_JSON, NULL, 0, "one object: the same facts, for programs", 0}, {0}};
     static const struct argp argp = {.options = options,
         .parser = parse_opt,
         .args_doc = "RUN COMPLETION_ID",
@@ -105,8 +113,9 @@ int cmd_explain(int argc, char **argv)
                "An id is group id x 1024 + index, as in the views. Example:\n"
                "  sqlite3 -readonly quickstart-run/run.db \\\n"
                "      \"SELECT id, text FROM v_completions WHERE verdict = 'wrong' LIMIT 5\"\n"
-               "  cohort explain quickstart-run 4823041\n"};
-    struct explain_args args = {.tokens_max = TOKENS_SHOWN};
+               "  cohort explain quickstart-run 4823041\n"
+               "  cohort explain quickstart-run 4823041 --json | jq '.scores[].reason'\n"};
+    struct explain_args args = {.tokens_max = UINT32_MAX};
     args_parse(&argp, argc, argv, &args);
     struct err e = {0};
     int rc = explain(&args, &e);

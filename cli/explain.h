@@ -28,4 +28,7 @@ int explain_scores(const struct explain *x, struct err *e) ERR_WARN_UNUSED;
 int explain_advantage(const struct explain *x, struct err *e) ERR_WARN_UNUSED;
 int explain_training(const struct explain *x, struct err *e) ERR_WARN_UNUSED;
 
+/* explain_json.c: all of it as one object, instead of the parts above. */
+int explain_json(struct explain *x, struct err *e) ERR_WARN_UNUSED;
+
 #endif

@@ -20,7 +20,7 @@ struct section {
     const char *sql;
     bool single;       /* one row, shown as a list of its columns */
     bool newest_first; /* as it is read; shown the other way round */
-    size_t rows_max;   /* of a page; 0: all */
+    size_t rows_max;   /* of a page that people read; 0: all */
 };
 
 struct subject {
@@ -118,7 +118,7 @@ struct inspect_args {
     const char *run, *subject_name, *id_text;
     const struct subject *subject;
     uint64_t id;
-    size_t limit;
+    size_t limit; /* 0: all; SIZE_MAX: not given */
     bool json;
 };
 
@@ -136,7 +136,8 @@ static int read_section(struct rundb *db, const struct section *s, const struct 
 
 static void print_json(json_t *value)
 {
-    (void)json_dumpf(value, stdout, JSON_REAL_PRECISION(15)); /* errors of stdout: at the end */
+    (void)json_dumpf(
+        value, stdout, JSON_REAL_PRECISION(15)); /* main.c looks for errors of stdout */
     (void)putchar('\n');
     json_decref(value);
 }
@@ -194,7 +195,7 @@ static int show_page(struct rundb *db, const struct inspect_args *args, struct e
         bool more;
         if (s->sql == NULL)
             break;
-        rc = read_section(db, s, args, s->rows_max, &t, &more, e);
+        rc = read_section(db, s, args, args->json ? 0 : s->rows_max, &t, &more, e);
         if (rc < 0)
             break;
         if (args->subject->wants_id && i == 0 && table_rows(&t) == 0)
@@ -250,6 +251,8 @@ static void check_words(struct inspect_args *args, struct argp_state *state)
 {
     if (args->run == NULL)
         argp_error(state, "a RUN directory is needed");
+    if (args->limit == SIZE_MAX)
+        args->limit = args->json ? 0 : ROWS_SHOWN;
     args->subject = find_subject(args->subject_name != NULL ? args->subject_name : "overview");
     if (args->subject == NULL)
         argp_error(state,
@@ -291,7 +294,8 @@ int cmd_inspect(int argc, char **argv)
     static const struct argp_option options[] = {
         {"json", KEY_JSON, NULL, 0, "one JSON object per row; one in all for overview and group",
             0},
-        {"limit", KEY_LIMIT, "N", 0, "rows of a list, the newest (40); 0: all", 0}, {0}};
+        {"limit", KEY_LIMIT, "N", 0, "rows of a list, the newest (40; with --json all); 0: all", 0},
+        {0}};
     static const struct argp argp = {.options = options,
         .parser = parse_opt,
         .args_doc = "RUN [steps|groups|group ID|workers|verdicts|events]",
@@ -303,11 +307,9 @@ int cmd_inspect(int argc, char **argv)
                "  cohort inspect quickstart-run group 4711\n"
                "The same tables in SQL: sqlite3 -readonly quickstart-run/run.db, views v_steps, "
                "v_groups, v_completions, v_scores, v_verdicts, v_workers, v_evals, v_events\n"};
-    struct inspect_args args = {.limit = ROWS_SHOWN};
+    struct inspect_args args = {.limit = SIZE_MAX};
     args_parse(&argp, argc, argv, &args);
     struct err e = {0};
     int rc = inspect(&args, &e);
-    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        rc = err_sys(&e, ERR_FAIL, "writing");
     return rc < 0 ? command_failed("inspect", &e) : 0;
 }

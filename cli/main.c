@@ -85,6 +85,16 @@ int command_failed(const char *command, const struct err *e)
     return err_exit_status(e->code);
 }
 
+/* What a command has printed is out, or the command has failed: a full disk is no success. */
+static int finish(const char *command, int status)
+{
+    struct err e;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != 0)
+        return status;
+    (void)err_sys(&e, ERR_FAIL, "writing to standard output");
+    return command_failed(command, &e);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 0)
@@ -96,15 +106,15 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
-        return 0;
+        return finish(name, 0);
     }
     if (strcmp(name, "--version") == 0) {
         puts("cohort " COHORT_VERSION);
-        return 0;
+        return finish(name, 0);
     }
     for (const struct command *c = commands; c->name != NULL; c++) {
         if (strcmp(name, c->name) == 0)
-            return c->run(argc - 1, argv + 1);
+            return finish(c->name, c->run(argc - 1, argv + 1));
     }
     fprintf(stderr, "cohort: unknown command '%s'; `cohort --help` lists them\n", name);
     return 2;

@@ -1,10 +1,18 @@
 /* model_open.c: from a model directory to an engine. */
 #include "cli/model_open.h"
 
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
 static int open_parts(const char *dir, const struct engine_options *o, enum weights_type type,
     struct cli_model *m, struct err *e)
 {
     struct model_config config;
+    CLEANUP_FREE char *run = mem_printf("%s/run.db", dir);
+    if (file_exists(run))
+        return err_set(e, ERR_DATA,
+            "'%s' is a run directory; its models are in %s/models, one for each finished stage",
+            dir, dir);
     if (model_dir_config(dir, &config, e) < 0 || tokenizer_load(dir, &m->tokenizer, e) < 0)
         return e->code;
     if (tokenizer_size(m->tokenizer) > config.vocab)

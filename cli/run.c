@@ -21,6 +21,7 @@
 #include "cli/daemons.h"
 #include "cli/display.h"
 #include "cli/figures.h"
+#include "cli/gold.h"
 #include "cli/launcher.h"
 #include "cli/outline.h"
 #include "cli/progress.h"
@@ -38,6 +39,7 @@ enum {
     TAIL_BYTES = 4096,
     TAIL_LINES = 12,
     NAME_BYTES = 32,
+    WORKERS_MAX = 1024, /* of a kind, as the options' table has it */
     DISK_FREE_MIN = 256 << 10
 };
 
@@ -102,10 +104,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         args_words_add(&a->sets, arg);
         break;
     case KEY_ACTORS:
-        (void)snprintf(a->actors, sizeof(a->actors), "actor.count=%s", arg);
+        (void)snprintf(a->actors, sizeof(a->actors), "actor.count=%u",
+            (unsigned)args_integer(arg, "--actors", 0, WORKERS_MAX, state));
         break;
     case KEY_REWARD:
-        (void)snprintf(a->reward_servers, sizeof(a->reward_servers), "reward-server.count=%s", arg);
+        (void)snprintf(a->reward_servers, sizeof(a->reward_servers), "reward-server.count=%u",
+            (unsigned)args_integer(arg, "--reward-servers", 0, WORKERS_MAX, state));
         break;
     case KEY_DRY:
         a->dry_run = true;
@@ -467,6 +471,9 @@ static int run(const struct run_args *a, const struct config *c, struct err *e)
     if (known == RUN_FINISHED)
         return print_summary(&r, run_dir, e);
     outline_print(&r, &model, run_dir, stdout);
+    fflush(stdout);
+    if (known == RUN_NEW && gold_programs(&r, stdout, e) < 0)
+        return e->code;
     fflush(stdout);
     return start(a, &r, run_dir, known == RUN_UNFINISHED, e);
 }

@@ -132,8 +132,11 @@ static void report_gold(const struct preflight_data *d, struct buf *out)
     else if (g->tasks > 0)
         buf_printf(out, "'%s' can judge %u of %u tasks", d->scorer, g->tasks - g->unfit, g->tasks);
     else
-        buf_printf(
-            out, "gold answers not checked ('%s' judges without them, or in a sandbox)", d->scorer);
+        buf_printf(out,
+            "gold answers not checked ('%s' judges without them, or runs programs: those `cohort "
+            "run` "
+            "tries)",
+            d->scorer);
 }
 
 static void report_time(double seconds, uint32_t steps, struct buf *out)

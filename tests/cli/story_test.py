@@ -104,6 +104,18 @@ def lists(directory, rng):
     equal((steps[0]["unscored"], steps[1]["tied"]), (1, 1), "unscored, tied")
 
 
+def all_rows_for_programs(directory, rng):
+    """People see the newest; a program gets every row unless it asks for fewer."""
+    run = MadeRun(directory)
+    for i in range(60):
+        run.insert("events", id=1000 + i, at_ms=i, level="alarm", kind="many", subject="", message=str(i))
+    total = run.sql("SELECT count(*), sum(level = 'alarm') FROM events")[0]
+    equal(len(read_rows(must(cohort("inspect", run.dir, "events", "--json")))), total[0], "events as JSON")
+    equal(len(must(cohort("inspect", run.dir, "events")).splitlines()), 1 + 40 + 1, "lines for people")
+    (page,) = read_rows(must(cohort("inspect", run.dir, "--json")))
+    equal(len(page["alarms"]), total[1], "alarms of the overview as JSON")
+
+
 def one_group(directory, rng):
     run = MadeRun(directory)
     (page,) = read_rows(must(cohort("inspect", run.dir, "group", "1", "--json")))
@@ -150,6 +162,47 @@ def story_of_the_others(directory, rng):
     has(text, "planned; it waits for an actor", "granted to actor-0", "live")
     check("Completion\n" not in text and "Scores" not in text, text)
     has(explain(run, 6, 1), "not yet     it waits for step 2 of stage zero", "advantage   = (1.3 -")
+
+
+def story_for_programs(directory, rng):
+    """--json has the facts of the text, whatever the state of the group or of its samples."""
+    run = MadeRun(directory)
+
+    def story(group, index, *args):
+        (found,) = read_rows(must(cohort("explain", run.dir, str(group * 1024 + index), "--json", *args)))
+        equal((found["id"], found["index"]), (group * 1024 + index, index), "id")
+        return found
+
+    one = story(1, 0)
+    equal((one["task"]["row"], one["task"]["answer"], one["task"]["prompt"]), (17, "3", "12="), "task")
+    equal((one["group"]["stage"], one["group"]["numerics_id"]), ("zero", bytes(range(32)).hex()), "group")
+    equal((one["version"]["version"], one["version"]["digest"]), (1, "01" * 32), "version")
+    equal([(lease["id"], lease["worker"], lease["kind"], lease["seconds"]) for lease in one["leases"]][0], (10, "actor-0", "sample", 0.25), "lease")
+    equal([(s["scorer"], s["value"], s["verdict"]) for s in one["scores"]], [("accuracy", 1, "pass"), ("format", 1, "pass")], "scores")
+    equal([r["reward"] for r in one["rewards"]], list(REWARDS[1]), "rewards of the group")
+    equal((one["trained"]["step"], one["trained"]["minibatch"], one["trained"]["version"], one["trained"]["updates"]), (0, 1, 2, 27), "step")
+    equal((len(one["tokens"]), one["tokens"][0]["logp"], one["tokens"][0]["text"]), (one["completion"]["tokens"], -0.5, "<think>"), "tokens")
+    equal(len(story(1, 3, "--tokens", "2")["tokens"]), 2, "--tokens")
+    equal(story(1, 2)["completion"]["reward"], None, "reward of an unscored one")
+    equal(story(3, 0)["trained"], None, "step of an evaluation")
+    waiting, planned = story(4, 1), story(5, 3)
+    equal((waiting["scores"], waiting["trained"], len(waiting["tokens"]) > 0), ([], None, True), "one that waits for scores")
+    equal((planned["completion"], planned["tokens"], "tokens_missing" in planned), (None, None, False), "one that waits for an actor")
+    os.unlink(os.path.join(run.dir, "samples", "000001.seg"))
+    lost = story(1, 0)
+    check(lost["tokens"] is None and "000001.seg" in lost["tokens_missing"], f"lost samples: {lost}")
+    refused(cohort("explain", run.dir, str(99 << 10), "--json"), 4, "no group 99")
+
+
+def full_disk(directory, rng):
+    """What could not be written is a failure, for every command that prints."""
+    run = MadeRun(directory)
+    for args in (("inspect", run.dir), ("inspect", run.dir, "steps", "--json"), ("explain", run.dir, "1024"),
+                 ("explain", run.dir, "1024", "--json"), ("digest", run.dir), ("--help",)):
+        with open("/dev/full", "w") as full:
+            p = subprocess.run([BIN["cohort"], *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        equal(p.returncode, 1, f"exit status of {args} on a full disk")
+        check("No space left" in p.stderr, f"{args}: {p.stderr!r}")
 
 
 def story_with_other_rules(directory, rng):
@@ -280,5 +333,6 @@ def while_somebody_writes(directory, rng):
     run.sql("ROLLBACK")
 
 
-main(overview, narrow_terminals, examples_of_the_help, lists, one_group, story_of_a_trained_one, story_of_the_others, story_with_other_rules, prompt_by_a_template, stored_numbers_that_disagree,
-     tokens_shown, damaged_samples, replay, kept_versions_are_listed, no_run, while_somebody_writes, needs=NEEDS)
+main(overview, narrow_terminals, examples_of_the_help, lists, all_rows_for_programs, one_group, story_of_a_trained_one,
+     story_of_the_others, story_for_programs, full_disk, story_with_other_rules, prompt_by_a_template, stored_numbers_that_disagree, tokens_shown, damaged_samples, replay,
+     kept_versions_are_listed, no_run, while_somebody_writes, needs=NEEDS)

@@ -117,6 +117,9 @@ def models(run_dir):
     stored = rows(run_dir, "SELECT value FROM metrics WHERE name = 'eval/greedy' ORDER BY stage DESC, step DESC LIMIT 1")[0][0]
     equal(greedy["pass@1"], stored, "greedy share by `eval` and by the run's own evaluation of the same tasks")
     must(cohort("sample", f"{run_dir}/models/zero", "--prompt", "1234="))
+    code, _, err = cohort("sample", run_dir, "--prompt", "1234=")
+    equal(code, 4, "exit status of a run in place of a model")
+    check(f"{run_dir}/models" in err, f"where the models are is not said: {err}")
 
 
 main(while_it_runs, afterwards)

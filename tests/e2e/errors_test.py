@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -47,6 +48,8 @@ def bad_configuration(directory, rng):
     refused(cohort("run", os.path.join(directory, "missing.conf")), 3, "missing.conf")
     refused(cohort("run", TINY, "--run", run_dir, "--set", "nonsense"), 2, "nonsense", "SECTION.KEY=VALUE")
     refused(cohort("run", TINY, "--no-such-option"), 2, "no-such-option")
+    refused(cohort("run", TINY, "--actors", "two"), 2, "--actors two", "integer")
+    refused(cohort("run", TINY, "--reward-servers", "99999999999999999999999999"), 2, "--reward-servers", "1024")
     refused(cohort("nonsense"), 2, "nonsense")
     check(not os.path.exists(os.path.join(run_dir, "run.db")), "a refused configuration has made a run")
 
@@ -217,7 +220,7 @@ def strangers(directory, rng):
         wait_for(lambda: os.path.exists(f"{d.run_dir}/address"), "the learner's address")
         sockets = open(f"{d.run_dir}/address").read().strip().removeprefix("ipc://")
         header = b"\0SP\0" + struct.pack(">HH", 48, 0)  # a REQ peer
-        attempts = 0
+        attempts = connected = 0
         while d.tick() is None and attempts < 400:
             attempts += 1
             s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -225,6 +228,7 @@ def strangers(directory, rng):
                 s.settimeout(2)
                 s.connect(os.path.join(sockets, rng.choice(("ctl", "bulk"))))
                 kind = rng.randrange(5)
+                connected += 1
                 if kind == 0:
                     s.sendall(garbage(rng, rng.randrange(1, 300)))
                 elif kind == 1:
@@ -240,6 +244,10 @@ def strangers(directory, rng):
             finally:
                 s.close()
         d.finish()
+        # Each socket counts on its own, and its log tells of the first, the second, the fourth, ...; what only breaks off is no offence.
+        counted = [int(n) for n in re.findall(r'msg="?(?:refused|closed)[^\n]*so_far=(\d+)', d.log("learner", 10000))]
+        print(f"  {connected} connections, {max(counted, default=0)} or more counted as refused")
+        check(connected >= 20 and max(counted, default=0) >= 4, f"{connected} connections, counted: {counted}")
         equal(d.restarts, 0, "daemons that died")
         equal(digest(d.run_dir), expected[0], "digest among strangers")
         same_tables(tables(d.run_dir), expected[1], "among strangers")

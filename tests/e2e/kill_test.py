@@ -49,6 +49,27 @@ def random_moments(directory, rng, victim):
     check(landed >= kills / 2, f"{landed} of {kills} kills met a living {victim}")
 
 
+def rounded_and_late(directory, rng):
+    """Lag 1 and samples of eight-bit weights: what a resume computes again has versions and importance weights of its own."""
+    overrides = {"stage zero.lag": 1, "sampling.weights": "int8"}
+    path = os.path.join(directory, "expected")
+    os.makedirs(path)
+    expected = undisturbed(path, overrides, actors=2)
+    sites = ("publish.committed", "publish.renamed", "checkpoint.renamed", "store.committed", "segment.synced")
+    # The stage zero begins after 25 steps, which publish nothing.
+    for site, nth in [(s, rng.randint(26, 31) if s == "publish.committed" else rng.randint(2, 7)) for s in sites]:
+        path = os.path.join(directory, site)
+        os.makedirs(path)
+        d = Daemons(path, actors=2, overrides=overrides)
+        try:
+            d.start_all({"learner": ("--fault", f"{site}:{nth}:kill")})
+            d.finish()
+            check(d.restarts > 0, f"{site} visit {nth}: nothing was killed")
+            as_undisturbed(d, expected, f"late and rounded, {site} visit {nth}")
+        finally:
+            d.stop()
+
+
 def kill_learner(directory, rng):
     random_moments(directory, rng, "learner")
 
@@ -185,4 +206,4 @@ def interrupted(directory, rng):
     same_tables(tables(run_dir), expected[1], "after Ctrl-C")
 
 
-main(fault_points, pruned_samples, kill_learner, kill_actor, kill_reward_server, kill_launcher, interrupted)
+main(fault_points, pruned_samples, rounded_and_late, kill_learner, kill_actor, kill_reward_server, kill_launcher, interrupted)

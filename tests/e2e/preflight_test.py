@@ -59,6 +59,38 @@ def too_small(directory, rng):
     check("net] receive-mib" in err and "3 workers" in err, f"not said: {err[-500:]}")
 
 
+def reference_programs(directory, rng):
+    """Solutions before their own tests, in the sandbox, before the learner is started: those of a wrong tag or of wrong tests stop it."""
+    conf = os.path.join(os.path.dirname(TINY), "..", "box", "programs.conf")
+
+    def run(name, solutions, **overrides):
+        path = os.path.join(directory, f"{name}.jsonl")
+        with open(path, "w") as f:
+            for i, solution in enumerate(solutions):
+                row = {"prompt": "x" * (i + 1), "language": "python", "tests": [{"stdin": "", "stdout": "1\n"}]}
+                f.write(json.dumps({**row, **({"solution": solution} if solution else {})}) + "\n")
+        run_dir = os.path.join(directory, name)
+        args = {"data tasks.path": path, "stage zero.steps": 1, "stage zero.preflight": overrides.get("preflight", "stop")}
+        return run_dir, cohort("run", conf, "--run", run_dir, *sets(args))
+
+    run_dir, (code, out, err) = run("broken", ["print(1)", "print(2)", "raise ValueError", "print(3)"])
+    if "not tried" in out:
+        print(f"  no sandbox here: {out[-300:]}")
+        return
+    equal(code, 4, f"exit status with broken solutions ({err[-500:]})")
+    check("3 of 4 reference programs of [data tasks] do not pass reward 'tests'" in err and "preflight=warn" in err, err[-800:])
+    check(not os.path.exists(os.path.join(run_dir, "run.db")), "a learner was started")
+    # What is tried leaves the rest alone: the run goes on to its groups, all of one reward here.
+    for name, solutions, says in (("warned", ["print(2)"] * 6, "0 of 6"), ("sound", ["print(1)"] * 6, "6 of 6"),
+                                  ("one", ["print(1)"] * 5 + ["print(2)"], "5 of 6"), ("none", [None] * 6, "no reference programs")):
+        run_dir, (code, out, err) = run(name, solutions, preflight="warn")
+        equal(code, 0, f"{name}: exit status ({err[-500:]})")
+        check(f"{says} reference programs" in out or says in out, f"{name}: {says!r} is not in {out[:1500]}")
+        equal("warning: row " in out, name in ("warned", "one"), f"{name}: a warning")
+    _, (_, out, _) = run("off", ["print(2)"] * 6, preflight="off")
+    check("reference programs" not in out, f"tried with preflight = off: {out[:1500]}")
+
+
 def looks_leave_no_trace(directory, rng):
     """The digest is the same with and without the looks; the report is one line."""
     digests = set()
@@ -72,4 +104,4 @@ def looks_leave_no_trace(directory, rng):
     equal(len(digests), 1, f"digests {digests}")
 
 
-main(wrong_answers, everything_cut_off, everything_tied, too_small, looks_leave_no_trace)
+main(wrong_answers, everything_cut_off, everything_tied, too_small, reference_programs, looks_leave_no_trace)

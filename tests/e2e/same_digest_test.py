@@ -8,9 +8,17 @@ RUNS = {
     "two actors": ({}, {"actors": 2}),
     "four actors, two reward servers": ({}, {"actors": 4, "rewards": 2}),
     "one learner thread": ({"learner.threads": 1}, {}),
+    "avx512": ({"engine.isa": "avx512"}, {}),
     "avx2": ({"engine.isa": "avx2"}, {}),
     "portable": ({"engine.isa": "portable"}, {}),
 }
+
+
+with open("/proc/cpuinfo") as f:
+    FLAGS = set(next((line for line in f if line.startswith("flags")), "").split())
+if not {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= FLAGS:
+    print("this machine has no AVX-512: its kernels are left out")
+    del RUNS["avx512"]
 
 
 def all_the_same(directory, variants, common=None):
@@ -46,7 +54,7 @@ def lag_1(directory, rng):
 def rounded_weights(directory, rng):
     """Samples of rounded weights: integer sums and conversions have the same bits everywhere too, and importance counts."""
     for weights, minibatches in (("int8", 2), ("bf16", 1)):
-        variants = {f"{weights}, {name}": RUNS[name] for name in ("one actor", "two actors", "avx2", "portable")}
+        variants = {f"{weights}, {name}": RUNS[name] for name in ("one actor", "two actors", "avx512", "avx2", "portable") if name in RUNS}
         path = os.path.join(directory, weights)
         os.makedirs(path)
         common = {"sampling.weights": weights, "stage zero.minibatches": minibatches}

@@ -285,6 +285,20 @@ static void the_alarm_watches_greedy_accuracy(void **state)
     run_close(&r);
 }
 
+/* The fake's log-probs are not the model's: every step of the stage, with and without a lag, says
+ * so as an alarm. (e2e/same_digest has the other half: real actors leave no gap.) */
+static void a_gap_is_an_alarm(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct run r;
+        run_open(&r, i == 0 ? lag0 : lag2);
+        live_to_the_end(&r);
+        assert_int_equal(fake_events(&r.s, "logp_gap"), r.f.recipe.stages[1].steps);
+        run_close(&r);
+    }
+}
+
 /* Asked to stop before it begins: it ends after one step, with a checkpoint, and goes on later. */
 static void a_stop_ends_at_a_step_boundary(void **state)
 {
@@ -384,6 +398,7 @@ int main(void)
         cmocka_unit_test(missing_weights_are_written_again),
         cmocka_unit_test(a_gate_stops_the_run),
         cmocka_unit_test(the_alarm_watches_greedy_accuracy),
+        cmocka_unit_test(a_gap_is_an_alarm),
         cmocka_unit_test(a_stop_ends_at_a_step_boundary),
         cmocka_unit_test(the_last_stage_may_grow),
         cmocka_unit_test(an_earlier_stage_may_not_grow_or_shrink),

@@ -90,6 +90,23 @@ static void learning_rate_zero_changes_nothing(void **state)
     setup_close(&u);
 }
 
+/* One log-prob that is one bit away from the learner's is seen, as large as it is. */
+static void a_gap_of_one_bit_is_seen(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"stage zero.minibatches=1", NULL};
+    struct setup u;
+    setup_open(&u, sets);
+    struct trainer *t = fixture_trainer(&u.f, 1, 2, 64);
+    begin(&u, t);
+    set_behaviour(&u, t);
+    float *logp = (float *)u.s.set.groups[2].completions[N - 1].logp, before = *logp;
+    *logp = nextafterf(before, -10);
+    assert_true(one_step(&u, t, 0).logp_gap == (double)before - (double)*logp);
+    trainer_free(t);
+    setup_close(&u);
+}
+
 static void one_group_overfits(void **state)
 {
     (void)state;
@@ -417,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_rate_zero_changes_nothing),
+        cmocka_unit_test(a_gap_of_one_bit_is_seen),
         cmocka_unit_test(one_group_overfits),
         cmocka_unit_test(identical_completions_have_no_gradient),
         cmocka_unit_test(micro_batches_and_sharing_agree),
