@@ -275,9 +275,9 @@ static bool is_constant_name(const char *s)
 }
 
 /* Names that may stand for constants beside the C of the other side. */
-static bool is_other_constant_name(const char *s)
+static bool is_other_constant_name(const char *s, const char *letters)
 {
-    return s[0] != '\0' && strchr("ABDKabk", s[0]) != NULL && (s[1] == '\0' || has_index(s));
+    return s[0] != '\0' && strchr(letters, s[0]) != NULL && (s[1] == '\0' || has_index(s));
 }
 
 static void add_constant(struct constants *c, const char *name)
@@ -291,25 +291,26 @@ static void add_constant(struct constants *c, const char *name)
         c->names[c->n++] = name;
 }
 
-/* The constants of x; with another side those that it does not mention. */
+/* The constants of x; with letters those of the names that begin so and that the other side does
+ * not mention. */
 static void collect(struct math_work *w, const struct math_node *x, const struct math_node *other,
-    struct constants *c)
+    const char *letters, struct constants *c)
 {
     if (!math_step(w, 1))
         return;
     bool name = x->kind == MATH_SYM;
-    if (name && other == NULL && is_constant_name(x->text))
+    if (name && letters == NULL && is_constant_name(x->text))
         add_constant(c, x->text);
-    if (name && other != NULL && is_other_constant_name(x->text)) {
+    if (name && letters != NULL && is_other_constant_name(x->text, letters)) {
         bool shared = mentions(w, other, x->text);
         c->shared = c->shared || (shared && x->text[0] <= 'Z');
         if (!shared)
             add_constant(c, x->text);
     }
-    c->argument = c->argument || (x->kind == MATH_SYM && x->text[0] != '\0' && x->text[1] == '\0' &&
+    c->argument = c->argument || (name && x->text[0] != '\0' && x->text[1] == '\0' &&
                                      strchr("xyt", x->text[0]) != NULL);
     for (size_t i = 0; i < x->n; i++)
-        collect(w, x->kids[i], other, c);
+        collect(w, x->kids[i], other, letters, c);
 }
 
 static const struct math_node *rename_all(
@@ -324,12 +325,12 @@ bool family_rename_constants(
     struct math_work *w, const struct math_node **a, const struct math_node **b, unsigned turn)
 {
     struct constants x = {.n = 0}, y = {.n = 0};
-    collect(w, *a, NULL, &x);
-    collect(w, *b, NULL, &y);
+    collect(w, *a, NULL, NULL, &x);
+    collect(w, *b, NULL, NULL, &y);
     if (x.n == 0 && y.n > 0)
-        collect(w, *a, *b, &x);
+        collect(w, *a, *b, "ABDKk", &x); /* a and b are more often given */
     else if (y.n == 0 && x.n > 0)
-        collect(w, *b, *a, &y);
+        collect(w, *b, *a, "ABDKabk", &y);
     if (x.shared || y.shared || x.n == 0 || x.n != y.n || turn >= x.n || x.too_many || y.too_many ||
         !x.argument || !y.argument)
         return false;
