@@ -185,12 +185,14 @@ static void declare_alike(struct math_work *w, struct family *x, const struct fa
     x->declared[x->declared_n++] = d;
 }
 
-/* Equations of names without an index: "a_n = 2n + 1" is no family of values. */
-static bool are_equations(const struct family *x)
+/* Equations of names without an index: "a_n = 2n + 1" is no family of values. Values are one, when
+ * they may be. */
+static bool are_equations(const struct family *x, bool values_too)
 {
     for (size_t i = 0; i < x->n; i++) {
         const struct math_node *h = x->heads[i];
-        if (h->kind != MATH_REL || h->kids[0]->kind != MATH_SYM || h->kids[0]->text[1] != '\0')
+        if (h->kind == MATH_REL ? h->kids[0]->kind != MATH_SYM || h->kids[0]->text[1] != '\0'
+                                : !values_too)
             return false;
     }
     return true;
@@ -202,8 +204,9 @@ enum math_answer family_compare(
     struct family x, y;
     if (!split(a, &x) || !split(b, &y))
         return MATH_UNKNOWN;
-    declare_alike(w, &y, &x);
-    if (are_equations(&x))
+    if (are_equations(&y, true))
+        declare_alike(w, &y, &x);
+    if (are_equations(&x, false))
         declare_alike(w, &x, &y);
     size_t both = x.declared_n < y.declared_n ? x.declared_n : y.declared_n;
     if (both > 0 && x.declared_n != y.declared_n)
