@@ -142,7 +142,9 @@ static bool is_joint_word(const char *s, size_t n, bool *ret_separates)
 
 static bool ends_with_and(const char *s, size_t n)
 {
-    return n >= 6 && memcmp(s + n - 5, " and ", 5) == 0;
+    while (n > 0 && strchr(" ${(\\", s[n - 1]) != NULL)
+        n--;
+    return n > 4 && memcmp(s + n - 4, " and", 4) == 0;
 }
 
 /* Whether this stands between two boxes of one answer: "\boxed{1} paper and \boxed{2}", where the
@@ -157,8 +159,9 @@ static bool is_joint(const char *s, size_t n)
     for (size_t i = 0, word; i<n; i += word> 0 ? word : 1) {
         for (word = 0; i + word < n && isalpha((unsigned char)s[i + word]); word++)
             continue;
-        if (word > 0 && !is_joint_word(s + i, word, &separates) && !(counted && i == 1))
+        if (word > 0 && !is_joint_word(s + i, word, &separates) && !counted)
             return false;
+        counted = counted && word == 0;
         if (word == 0 && (s[i] == '\0' || strchr(" ,;+$\\{}()[]_=0123456789", s[i]) == NULL))
             return false;
         separates =

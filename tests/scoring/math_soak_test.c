@@ -15,7 +15,10 @@
 #include "reward-server/scoring/math/ball.h"
 #include "reward-server/scoring/math/check.h"
 
-enum { PAIRS_MAX = 4096, GROWTH_PAGES_MAX = 256 };
+enum { PAIRS_MAX = 4096, GROWTH_PAGES_MAX = 256, TABLES = 4 };
+
+static const char *const names[TABLES] = {
+    "right.tsv", "wrong.tsv", "hard_right.tsv", "hard_wrong.tsv"};
 
 static const char *directory = "tests/scoring/pairs";
 static unsigned long wanted = 200000;
@@ -25,7 +28,7 @@ struct pair {
 };
 
 struct table {
-    struct buf text[2]; /* owned; the pairs point into them */
+    struct buf text[TABLES]; /* owned; the pairs point into them */
     struct pair at[PAIRS_MAX];
     size_t n;
 };
@@ -71,8 +74,8 @@ static size_t run_once(const struct table *t)
 static void memory_is_flat(void **state)
 {
     static struct table t;
-    load(&t, 0, "right.tsv");
-    load(&t, 1, "wrong.tsv");
+    for (size_t k = 0; k < TABLES; k++)
+        load(&t, k, names[k]);
     assert_true(t.n > 1000);
     size_t most = run_once(&t); /* what FLINT keeps for a thread is there after a round */
     unsigned long before = resident_pages(), done = 0;
@@ -83,8 +86,8 @@ static void memory_is_flat(void **state)
     assert_true(most <= MATH_STEPS_MAX);
     assert_true(after <= before + GROWTH_PAGES_MAX);
     ball_thread_done();
-    buf_done(&t.text[0]);
-    buf_done(&t.text[1]);
+    for (size_t k = 0; k < TABLES; k++)
+        buf_done(&t.text[k]);
 }
 
 int main(int argc, char **argv)

@@ -211,6 +211,8 @@ static void rows_of_boxes_and_prose(void **state)
         /* double stars in the last line, choices */
         {A("Thursday"), "2 days on:\nIt falls on a **Thursday**.", VERDICT_PASS, "Thursday", NULL},
         {A("72"), "So the total is **72** clips (48 + 24).", VERDICT_PASS, "72", NULL},
+        {A("12"), "**12** or **13**", VERDICT_WRONG, NULL, NULL},
+        {A("13"), "$\\boxed{12}$ papers and $\\boxed{13}$ pens", VERDICT_WRONG, NULL, NULL},
         {A("24"), "So the total is **72** clips (48 + 24).", VERDICT_WRONG, "72", NULL},
         {A("73"), "First **72**.\nNo, it is 73.", VERDICT_PASS, "73", NULL},
         {A("\\\\text{(A)}"), "A) 12", VERDICT_PASS, "A) 12", NULL},

@@ -20,13 +20,21 @@ static bool is_same_choice(struct span reference, const char *r, struct span ans
     return choice_s != 0 && choice_s == plain_choice_text(reference, r, &text);
 }
 
-/* Without the letter of a choice before it: of "(B) 12" the 12. */
-static struct span without_choice(struct arena *a, struct span s)
+/* The letter of a choice before its text, and that text; 0 for none. */
+static char take_choice(struct arena *a, struct span s, struct span *ret)
 {
-    struct span text;
     const char *plain = plain_text(a, s);
-    return plain_choice(plain) == 0 && plain_choice_text(s, plain, &text) != 0 ? span_trim(text)
-                                                                               : s;
+    return plain_choice(plain) == 0 ? plain_choice_text(s, plain, ret) : 0;
+}
+
+/* Of "(B) 12" the 12, unless the other side has another letter. */
+static bool drop_choices(struct arena *a, struct span *reference, struct span *answer)
+{
+    struct span r, s;
+    char choice_r = take_choice(a, *reference, &r), choice_s = take_choice(a, *answer, &s);
+    *reference = choice_r != 0 ? span_trim(r) : *reference;
+    *answer = choice_s != 0 ? span_trim(s) : *answer;
+    return choice_r == 0 || choice_s == 0 || choice_r == choice_s;
 }
 
 /* Words are compared as text, whatever their case; choices by their letter. */
@@ -106,8 +114,9 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
     reference = math_fold(a, reference);
     answer = math_fold(a, answer);
     if (!compare_text(&w, reference, answer, &v.answer))
-        v.answer =
-            compare_trees(&w, without_choice(a, reference), without_choice(a, answer), &v.why);
+        v.answer = drop_choices(a, &reference, &answer)
+                       ? compare_trees(&w, reference, answer, &v.why)
+                       : MATH_DIFFER;
     if (w.why != NULL && v.answer != MATH_EQUAL) {
         v.answer = MATH_UNKNOWN;
         v.why = w.why;

@@ -134,7 +134,10 @@ static bool formula(struct span text, struct span *ret, bool *ret_broken)
 
 static bool whole(struct span text, struct span *ret)
 {
+    text = span_trim(text);
     *ret = undecorated(text);
+    if (ret->at + ret->n + 2 < text.at + text.n) /* stars around a part of it only */
+        *ret = text;
     return ret->n > 0 && ret->n <= WHOLE_BYTES_MAX &&
            (math_is_readable(*ret) || math_is_choice(*ret));
 }

@@ -185,12 +185,14 @@ static void declare_alike(struct math_work *w, struct family *x, const struct fa
     x->declared[x->declared_n++] = d;
 }
 
-/* Equations of names without an index: "a_n = 2n + 1" is no family of values. */
-static bool are_equations(const struct family *x)
+/* Equations of names without an index: "a_n = 2n + 1" is no family of values. Values are one, when
+ * they may be. */
+static bool are_equations(const struct family *x, bool values_too)
 {
     for (size_t i = 0; i < x->n; i++) {
         const struct math_node *h = x->heads[i];
-        if (h->kind != MATH_REL || h->kids[0]->kind != MATH_SYM || h->kids[0]->text[1] != '\0')
+        if (h->kind == MATH_REL ? h->kids[0]->kind != MATH_SYM || h->kids[0]->text[1] != '\0'
+                                : !values_too)
             return false;
     }
     return true;
@@ -202,8 +204,9 @@ enum math_answer family_compare(
     struct family x, y;
     if (!split(a, &x) || !split(b, &y))
         return MATH_UNKNOWN;
-    declare_alike(w, &y, &x);
-    if (are_equations(&x))
+    if (are_equations(&y, true))
+        declare_alike(w, &y, &x);
+    if (are_equations(&x, false))
         declare_alike(w, &x, &y);
     size_t both = x.declared_n < y.declared_n ? x.declared_n : y.declared_n;
     if (both > 0 && x.declared_n != y.declared_n)
@@ -275,9 +278,9 @@ static bool is_constant_name(const char *s)
 }
 
 /* Names that may stand for constants beside the C of the other side. */
-static bool is_other_constant_name(const char *s)
+static bool is_other_constant_name(const char *s, const char *letters)
 {
-    return s[0] != '\0' && strchr("ABDKabk", s[0]) != NULL && (s[1] == '\0' || has_index(s));
+    return s[0] != '\0' && strchr(letters, s[0]) != NULL && (s[1] == '\0' || has_index(s));
 }
 
 static void add_constant(struct constants *c, const char *name)
@@ -291,25 +294,26 @@ static void add_constant(struct constants *c, const char *name)
         c->names[c->n++] = name;
 }
 
-/* The constants of x; with another side those that it does not mention. */
+/* The constants of x; with letters those of the names that begin so and that the other side does
+ * not mention. */
 static void collect(struct math_work *w, const struct math_node *x, const struct math_node *other,
-    struct constants *c)
+    const char *letters, struct constants *c)
 {
     if (!math_step(w, 1))
         return;
     bool name = x->kind == MATH_SYM;
-    if (name && other == NULL && is_constant_name(x->text))
+    if (name && letters == NULL && is_constant_name(x->text))
         add_constant(c, x->text);
-    if (name && other != NULL && is_other_constant_name(x->text)) {
+    if (name && letters != NULL && is_other_constant_name(x->text, letters)) {
         bool shared = mentions(w, other, x->text);
         c->shared = c->shared || (shared && x->text[0] <= 'Z');
         if (!shared)
             add_constant(c, x->text);
     }
-    c->argument = c->argument || (x->kind == MATH_SYM && x->text[0] != '\0' && x->text[1] == '\0' &&
+    c->argument = c->argument || (name && x->text[0] != '\0' && x->text[1] == '\0' &&
                                      strchr("xyt", x->text[0]) != NULL);
     for (size_t i = 0; i < x->n; i++)
-        collect(w, x->kids[i], other, c);
+        collect(w, x->kids[i], other, letters, c);
 }
 
 static const struct math_node *rename_all(
@@ -324,12 +328,12 @@ bool family_rename_constants(
     struct math_work *w, const struct math_node **a, const struct math_node **b, unsigned turn)
 {
     struct constants x = {.n = 0}, y = {.n = 0};
-    collect(w, *a, NULL, &x);
-    collect(w, *b, NULL, &y);
+    collect(w, *a, NULL, NULL, &x);
+    collect(w, *b, NULL, NULL, &y);
     if (x.n == 0 && y.n > 0)
-        collect(w, *a, *b, &x);
+        collect(w, *a, *b, "ABDKk", &x); /* a and b are more often given */
     else if (y.n == 0 && x.n > 0)
-        collect(w, *b, *a, &y);
+        collect(w, *b, *a, "ABDKabk", &y);
     if (x.shared || y.shared || x.n == 0 || x.n != y.n || turn >= x.n || x.too_many || y.too_many ||
         !x.argument || !y.argument)
         return false;

@@ -35,8 +35,9 @@ static bool is_inch(const struct lexer *l, const char *word, size_t n)
     size_t i = 0;
     while (lexer_peek(l, i) == ' ' || lexer_peek(l, i) == '}')
         i++;
+    i += lexer_peek(l, i) == '$' && lexer_left(l) == i + 1;
     return n == 2 && memcmp(word, "in", 2) == 0 &&
-           (lexer_peek(l, i) == 0 || strchr("^.$,", lexer_peek(l, i)) != NULL);
+           (lexer_peek(l, i) == 0 || strchr("^.,", lexer_peek(l, i)) != NULL);
 }
 
 /* "1 to 4": a ratio. */

@@ -133,18 +133,25 @@ static const struct math_node *parse_whole(
     return x;
 }
 
-/* Words, as of a sentence, but for those in braces and commands. */
+/* Words, as of a sentence, but for those in commands and in braces; \text with something after it.
+ */
 static bool has_plain_words(const char *s, size_t n)
 {
+    static const char mark[] = "\\text{";
     size_t depth = 0, run = 0;
     for (size_t i = 0; i < n; i++) {
-        bool command = s[i] == '\\';
+        bool command = s[i] == '\\', words = false;
+        if (command && depth == 0 && n - i > sizeof(mark) - 1 &&
+            memcmp(s + i, mark, sizeof(mark) - 1) == 0) {
+            const char *end = memchr(s + i, '}', n - i);
+            words = end != NULL && end + 1 < s + n && strchr("([_", end[1]) == NULL;
+        }
         while (command && i + 1 < n && isalpha((unsigned char)s[i + 1]))
             i++;
         depth += s[i] == '{';
         depth -= s[i] == '}' && depth > 0;
         run = depth == 0 && !command && islower((unsigned char)s[i]) ? run + 1 : 0;
-        if (run > 1 || (s[i] == ',' && i + 1 < n && s[i + 1] == ' '))
+        if (words || run > 1 || (s[i] == ',' && i + 1 < n && s[i + 1] == ' '))
             return true;
     }
     return false;
@@ -170,7 +177,10 @@ static const char *label_end(const char *text, size_t n)
         if (memmem(text, len, none[i], strlen(none[i])) != NULL)
             end = NULL;
     }
-    return len > 0 && len <= LABEL_BYTES_MAX && !has_plain_words(text, len) ? end : NULL;
+    return len > 0 && len <= LABEL_BYTES_MAX && !isdigit((unsigned char)text[0]) &&
+                   !has_plain_words(text, len)
+               ? end
+               : NULL;
 }
 
 /* A value whose name is in a form that is not known: the name is text then. */
