@@ -1,11 +1,13 @@
 """The code scorer through cohort grade: right programs pass, wrong and hostile ones get their verdict and no reward."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 
 from commands import NEEDS, check, cohort, equal, main, must, read_rows, write_rows
+from e2e import BIN
 
 SUM = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "10 20\n", "stdout": "30\n"}, {"stdin": "-5 5\n", "stdout": "0\n"}]
 
@@ -216,6 +218,25 @@ def calls(directory, rng):
     check("test 2 of 3: expected 0, found 3" in got[4]["reason"], got[4]["reason"])
 
 
+def claims_cost_little(directory, rng):
+    """Four million values in a claim, in four threads: they are not taken apart, as none is the expected one. Parsed they took 200 MiB each."""
+    program = ("import os\ndef add(a, b):\n d = b'{\"v\": [\"l\", [' + b'[],' * 1390000 + b'[]]]}'\n"
+               " while d: d = d[os.write(3, d):]\n os._exit(0)")
+    data = write_rows(directory, "tasks.jsonl", [{"prompt": "add", "language": "python", "entry_point": "add", "tests": ADDS}])
+    responses = write_rows(directory, "r.jsonl", [{"id": 0, "response": program}] * 8)
+    with open(os.path.join(directory, "out"), "w+") as out:
+        p = subprocess.Popen([BIN["cohort"], "grade", "--data", data, "--responses", responses, "--workers", "4"], stdout=out, stderr=out)
+        _, status, use = os.wait4(p.pid, 0)
+        p.returncode = status
+        out.seek(0)
+        text = out.read()
+    if "a box cannot be made" in text:
+        print("skip: no sandbox")
+        return
+    equal(text.count("too long to be the expected one"), 8, text[:500])
+    check(use.ru_maxrss < 256 << 10, f"{use.ru_maxrss} KiB, expected less than 256 MiB")
+
+
 def calls_in_other_languages(directory, rng):
     value = {"a": [1, 2.5, "x", None, True], "b": {}}
     tests = [call(v, expected=v) for v in (value, 3, 0.1, [], "\u00e4")]
@@ -271,4 +292,4 @@ def compiled_once(directory, rng):
 
 
 main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, calls,
-     calls_in_other_languages, as_apps_writes_them, first_failed_test, compiled_once, needs=NEEDS)
+     claims_cost_little, calls_in_other_languages, as_apps_writes_them, first_failed_test, compiled_once, needs=NEEDS)
