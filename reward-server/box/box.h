@@ -29,7 +29,7 @@ struct box_limits {
     uint64_t memory_bytes; /* of all processes, files and pipes together, where cgroups are there */
     uint64_t processes;    /* and threads */
     uint64_t output_bytes; /* of each of the two streams */
-    uint64_t work_bytes, work_files; /* of the work directory */
+    uint64_t work_bytes, work_files; /* of the work directory: half of the memory at most */
 };
 enum { BOX_LIMITS = sizeof(struct box_limits) / sizeof(uint64_t) };
 

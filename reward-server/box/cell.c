@@ -13,6 +13,8 @@
 
 #include "common/base/file.h"
 
+enum { PAGE_BYTES = 64 << 10 }; /* the largest that the kernel's pages are on these processors */
+
 /* The first process. It shares the slot's memory, because a copy of that costs half as much as a
  * run, and so may do nothing but system calls. */
 __attribute__((no_sanitize("address", "undefined"))) static int init_main(void *arg)
@@ -61,11 +63,23 @@ static bool set_number(int fs, const char *key, unsigned long long value)
     return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, text, 0) == 0;
 }
 
-static int make_work(const struct box_limits *l, unsigned uid)
+/* Files outlive the program that wrote them, until the end of the run, and are charged to its group
+ * with it: had they all the memory that the group may have, the next to go would be the zygote. */
+static uint64_t work_bytes(const struct box_request *q)
+{
+    uint64_t bytes = q->limits.memory_bytes / 2, given = 0;
+    if (bytes > q->limits.work_bytes)
+        bytes = q->limits.work_bytes;
+    for (size_t i = 0; i < q->file_count; i++)
+        given += (q->files[i].n / PAGE_BYTES + 1) * PAGE_BYTES;
+    return given > bytes ? given : bytes;
+}
+
+static int make_work(const struct box_request *q, unsigned uid)
 {
     int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    bool ok = fs >= 0 && set_number(fs, "size", l->work_bytes) &&
-              set_number(fs, "nr_inodes", l->work_files) && set_number(fs, "uid", uid) &&
+    bool ok = fs >= 0 && set_number(fs, "size", work_bytes(q)) &&
+              set_number(fs, "nr_inodes", q->limits.work_files) && set_number(fs, "uid", uid) &&
               set_number(fs, "gid", uid) &&
               syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "700", 0) == 0 &&
               syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
@@ -91,7 +105,7 @@ static bool put_file(int dir, const struct box_file *f)
 
 bool cell_add_work(struct cell *c, const struct box_request *q, unsigned uid)
 {
-    c->work = make_work(&q->limits, uid);
+    c->work = make_work(q, uid);
     bool ok = c->work >= 0;
     for (size_t i = 0; i < q->file_count && ok; i++)
         ok = put_file(c->work, &q->files[i]);
