@@ -21,7 +21,7 @@
 #include "common/text/utf8.h"
 #include "reward-server/box/box.h"
 #include "reward-server/box/language.h"
-#include "reward-server/http/base64.h"
+#include "common/base/base64.h"
 #include "reward-server/http/body.h"
 #include "reward-server/http/routes.h"
 
