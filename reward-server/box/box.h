@@ -20,6 +20,7 @@ enum {
     BOX_FILES_MAX = 8,
     BOX_NAME_MAX = 64,             /* a file in the work directory, with its NUL */
     BOX_FILE_BYTES_MAX = 64 << 20, /* of all files and the input together */
+    BOX_FETCH_BYTES_MAX = 8 << 20, /* of all files that are wanted back */
     BOX_SLOTS_MAX = 256,           /* boxes at a time */
 };
 
@@ -49,6 +50,9 @@ struct box_request {
     size_t input_len;
     const struct box_file *files; /* in the work directory; readable and executable */
     size_t file_count;
+    const char *const *fetch; /* names of files that are wanted back: regular ones, of what is there
+                               * when the last process is gone */
+    size_t fetch_count;       /* up to BOX_FILES_MAX */
     bool cold; /* a new interpreter, where a warm one could be forked; the verdict is the same */
 };
 
@@ -75,6 +79,8 @@ struct box_result {
     size_t output_len;
     uint8_t *errors; /* owned; standard error */
     size_t errors_len;
+    struct box_file *files; /* owned, with what it points to; of those wanted, what was found */
+    size_t file_count;
     char refused[32];   /* the call of a violation; "" where it was one of another architecture */
     char message[256];  /* of a fault */
     char isolation[64]; /* what held the program, e.g. "namespaces,seccomp,cgroup1" */
