@@ -359,7 +359,8 @@ int cmd_grade(int argc, char **argv)
         .parser = parse_opt,
         .doc = "Scores responses with the same scorers that a run uses, and says why. One JSON "
                "object per response, in the order of the responses: id, reward (null when the "
-               "judge is at fault), verdict, components, extracted, reason, wall_ms.\v"
+               "judge is at fault), verdict, components, extracted, reason, wall_ms; isolation, of "
+               "programs.\v"
                "Example:\n"
                "  cohort grade --data gsm8k_test.jsonl --responses answers.jsonl >scores\n"
                "  cohort grade --data tasks.jsonl --responses answers.jsonl \\\n"

@@ -131,7 +131,8 @@ const struct config_option recipe_options[] = {
 
     STRING("data *", "path", IDENTITY, "", "JSONL file; empty: generated"),
     CHOICE("data *", "format", IDENTITY, "auto",
-        "auto|gsm8k|math|humaneval|mbpp|apps|countdown|tasks|demos", "layout of the rows"),
+        "auto|gsm8k|math|humaneval|mbpp|apps|livecodebench|countdown|tasks|demos",
+        "layout of the rows"),
     STRING("data *", "template", IDENTITY, "plain", "plain, r1-zero or file:PATH"),
     CHOICE("data *", "split", IDENTITY, "all", "all|train|heldout",
         "rows used, by a hash of the question"),

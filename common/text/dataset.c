@@ -93,7 +93,7 @@ static bool in_split(const struct loader *l, const char *prompt)
 
 static int row_key(const struct loader *l, const json_t *row, struct buf *key, struct err *e)
 {
-    static const char *const names[] = {"task_id", "id", "unique_id"};
+    static const char *const names[] = {"task_id", "id", "unique_id", "question_id"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const json_t *v = json_object_get(row, names[i]);
         if (v == NULL || json_is_null(v))

@@ -1,20 +1,21 @@
 /* dataset.h: rows of a JSONL file as tasks or demonstrations.
  *
- * Formats (DESIGN section 11): gsm8k, math, humaneval, mbpp, apps, countdown, tasks, and demos
- * ({"prompt", "completion"}, for pretrain and sft). Detected from the first row when the format is
- * "auto". A bad row stops the load: ERR_DATA with file, line, what was found and expected.
- * Immutable after loading; any thread.
+ * Formats (DESIGN section 11): gsm8k, math, humaneval, mbpp, apps, livecodebench, countdown, tasks,
+ * and demos ({"prompt", "completion"}, for pretrain and sft). Detected from the first row when the
+ * format is "auto". A bad row stops the load: ERR_DATA with file, line, what was found and
+ * expected. Immutable after loading; any thread.
  *
  * The task for the scorers (json) is one object:
  * - answer (gsm8k, math, tasks): the reference answer as text;
  * - nums, target (countdown);
- * - language, tests (humaneval, mbpp, apps, tasks): a list of {"stdin", "stdout"}, {"args",
- *   "kwargs", "expected" or "expected_any", a list of what will do}, {"assert"} or, for humaneval,
- * {"check"}, code that defines check(candidate);
+ * - language, tests (humaneval, mbpp, apps, livecodebench, tasks): a list of {"stdin", "stdout"},
+ *   {"args", "kwargs", "expected" or "expected_any", a list of what will do}, {"assert"} or, for
+ *   humaneval, {"check"}, code that defines check(candidate);
  * - entry_point, setup: where the row names them;
  * - solution: a program that passes, where the row has one (humaneval: canonical_solution, mbpp:
  *   code);
- * - prefix (humaneval): what stands before the completion in the program, that is, the prompt;
+ * - prefix: what stands before the completion in the program (humaneval: the prompt; apps and
+ *   livecodebench: the imports of their harness, where a function is called);
  * - scorer (tasks): where the row names one;
  * - think_language: where the row names the language that the reasoning should be in;
  * - choices (tasks): where the row has the texts of options A, B, ...; the prompt must show them.

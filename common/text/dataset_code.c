@@ -1,11 +1,12 @@
-/* dataset_code.c: the published layouts whose tasks are programs: humaneval, mbpp, apps. Field
- * names are those of the publishers.
+/* dataset_code.c: the published layouts whose tasks are programs: humaneval, mbpp, apps,
+ * livecodebench. Field names are those of the publishers.
  */
 #include "common/text/dataset_code.h"
 
 #include <string.h>
 
 #include "common/text/dataset_fields.h"
+#include "common/text/packed.h"
 
 /* ---- humaneval: the prompt is the beginning of a Python file, `test` defines check(candidate)
  * ---- */
@@ -84,8 +85,8 @@ int dataset_mbpp_convert(const json_t *row, struct row_draft *d, struct err *e)
 
 /* ---- apps: {"question", "input_output", "solutions", "starter_code"}; taco is the same ---- */
 
-/* What their own harness puts before a program that is called. */
-#define APPS_PREFIX                                                                                \
+/* What the publishers' harnesses put before a program that is called. */
+#define CALLED_PREFIX                                                                              \
     "from typing import *\nfrom collections import *\n"                                            \
     "import bisect, collections, functools, heapq, itertools, math, operator, random, re, "        \
     "string\n"
@@ -179,12 +180,116 @@ int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e)
     d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
     if (name != NULL) {
         (void)json_object_set_new(d->task, "entry_point", json_string(name));
-        (void)json_object_set_new(d->task, "prefix", json_string(APPS_PREFIX));
+        (void)json_object_set_new(d->task, "prefix", json_string(CALLED_PREFIX));
     }
     if (solution != NULL && solution[0] != '\0')
         (void)json_object_set_new(d->task, "solution", json_string(solution));
     r = apps_tests(cases, name != NULL, tests, e);
     json_decref(cases);
     json_decref(solutions);
+    return r;
+}
+
+/* ---- livecodebench: {"question_content", "public_test_cases", "private_test_cases", "metadata"}
+ * ---- */
+
+bool dataset_livecodebench_matches(const json_t *row)
+{
+    return row_has(row, "question_content") && row_has(row, "public_test_cases");
+}
+
+/* A list of cases: JSON, text that holds it, or packed text that does. */
+static int take_cases(const json_t *row, const char *name, json_t **ret, struct err *e)
+{
+    const json_t *v = json_object_get(row, name);
+    CLEANUP_BUF struct buf text = {0};
+    *ret = json_field(row, name);
+    if (json_is_array(*ret))
+        return 0;
+    json_decref(*ret);
+    *ret = NULL;
+    if (!json_is_string(v))
+        return row_wrong_field(v, name, "a list of tests, or text that holds it", e);
+    int r = packed_text(json_string_value(v), json_string_length(v), &text, e);
+    if (r == 0)
+        *ret = json_loadb((const char *)text.data, text.len, JSON_ALLOW_NUL, NULL);
+    if (r == 0 && !json_is_array(*ret))
+        r = err_set(e, ERR_DATA, "its text is no list");
+    return r < 0 ? err_ctx(e, "field '%s': neither a list of tests nor packed", name) : 0;
+}
+
+/* The arguments of a call: a JSON value on each line. NULL when one is none. */
+static json_t *lines_of_json(const char *text)
+{
+    json_t *list = json_array();
+    while (text != NULL) {
+        size_t n = strcspn(text, "\n");
+        json_t *value = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        if (json_array_append_new(list, value) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+        text = text[n] != '\0' ? text + n + 1 : NULL;
+    }
+    return list;
+}
+
+/* NULL when it is none. */
+static json_t *livecodebench_test(const json_t *test, bool call)
+{
+    const json_t *input = json_object_get(test, "input"), *output = json_object_get(test, "output");
+    if (!json_is_string(input) || !json_is_string(output))
+        return NULL;
+    if (!call)
+        return json_pack("{s:O, s:O}", "stdin", input, "stdout", output);
+    json_t *args = lines_of_json(json_string_value(input));
+    json_t *expected =
+        json_loads(json_string_value(output), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (args != NULL && expected != NULL)
+        return json_pack("{s:o, s:o}", "args", args, "expected", expected);
+    json_decref(args);
+    json_decref(expected);
+    return NULL;
+}
+
+static int livecodebench_tests(
+    const json_t *row, const char *name, bool call, json_t *ret, struct err *e)
+{
+    json_t *cases = NULL, *test;
+    size_t i;
+    int r = row_has(row, name) ? take_cases(row, name, &cases, e) : 0;
+    json_array_foreach(cases, i, test)
+    {
+        if (r == 0 && json_array_append_new(ret, livecodebench_test(test, call)) < 0)
+            r = err_set(e, ERR_DATA, "field '%s': test %zu is %s", name, i,
+                call ? "no call with JSON in its lines" : "no text for input and output");
+    }
+    json_decref(cases);
+    return r;
+}
+
+int dataset_livecodebench_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    const char *starter = "";
+    int r = row_take_prompt(row, "question_content", d, e);
+    if (r == 0)
+        r = row_optional_text(row, "starter_code", &starter, e);
+    if (r != 0)
+        return r;
+    if (starter[0] != '\0')
+        buf_printf(&d->prompt, "\n\n%s", starter);
+    json_t *metadata = json_field(row, "metadata"), *tests = json_array();
+    const char *name = json_string_value(json_object_get(metadata, "func_name"));
+    d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
+    if (name != NULL) {
+        (void)json_object_set_new(d->task, "entry_point", json_string(name));
+        (void)json_object_set_new(d->task, "prefix", json_string(CALLED_PREFIX));
+    }
+    r = livecodebench_tests(row, "public_test_cases", name != NULL, tests, e);
+    if (r == 0)
+        r = livecodebench_tests(row, "private_test_cases", name != NULL, tests, e);
+    if (r == 0 && json_array_size(tests) == 0)
+        r = err_set(e, ERR_DATA, "no tests in 'public_test_cases' and 'private_test_cases'");
+    json_decref(metadata);
     return r;
 }

@@ -10,5 +10,7 @@ bool dataset_mbpp_matches(const json_t *row);
 int dataset_mbpp_convert(const json_t *row, struct row_draft *d, struct err *e);
 bool dataset_apps_matches(const json_t *row);
 int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e);
+bool dataset_livecodebench_matches(const json_t *row);
+int dataset_livecodebench_convert(const json_t *row, struct row_draft *d, struct err *e);
 
 #endif

@@ -269,6 +269,7 @@ static const struct dataset_format formats[] = {
     {"humaneval", dataset_humaneval_matches, dataset_humaneval_convert},
     {"mbpp", dataset_mbpp_matches, dataset_mbpp_convert},
     {"apps", dataset_apps_matches, dataset_apps_convert},
+    {"livecodebench", dataset_livecodebench_matches, dataset_livecodebench_convert},
     {"countdown", countdown_matches, countdown_convert},
     {"math", math_matches, math_convert},
     {"gsm8k", gsm8k_matches, gsm8k_convert},
@@ -295,5 +296,5 @@ const struct dataset_format *dataset_format_of(const json_t *row)
 
 const char *dataset_format_names(void)
 {
-    return "gsm8k, math, humaneval, mbpp, apps, countdown, tasks or demos";
+    return "gsm8k, math, humaneval, mbpp, apps, livecodebench, countdown, tasks or demos";
 }

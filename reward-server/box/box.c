@@ -222,6 +222,9 @@ static int check_request(const struct box_request *q, struct err *e)
     size_t bytes = q->input_len;
     for (size_t i = 0; i < q->file_count && i < BOX_FILES_MAX; i++)
         bytes += q->file_count <= BOX_FILES_MAX ? q->files[i].n : 0;
+    if (q->fetch_count > BOX_FILES_MAX)
+        return err_set(e, ERR_LIMIT, "box: %zu files are wanted back, at most %d", q->fetch_count,
+            BOX_FILES_MAX);
     if (bytes <= BOX_FILE_BYTES_MAX && q->file_count <= BOX_FILES_MAX)
         return 0;
     return err_set(e, ERR_LIMIT, "box: %zu bytes in %zu files, at most %d in %d", bytes,

@@ -20,6 +20,7 @@ enum {
     BOX_FILES_MAX = 8,
     BOX_NAME_MAX = 64,             /* a file in the work directory, with its NUL */
     BOX_FILE_BYTES_MAX = 64 << 20, /* of all files and the input together */
+    BOX_FETCH_BYTES_MAX = 8 << 20, /* of all files that are wanted back */
     BOX_SLOTS_MAX = 256,           /* boxes at a time */
 };
 
@@ -29,7 +30,7 @@ struct box_limits {
     uint64_t memory_bytes; /* of all processes, files and pipes together, where cgroups are there */
     uint64_t processes;    /* and threads */
     uint64_t output_bytes; /* of each of the two streams */
-    uint64_t work_bytes, work_files; /* of the work directory */
+    uint64_t work_bytes, work_files; /* of the work directory: half of the memory at most */
 };
 enum { BOX_LIMITS = sizeof(struct box_limits) / sizeof(uint64_t) };
 
@@ -49,6 +50,9 @@ struct box_request {
     size_t input_len;
     const struct box_file *files; /* in the work directory; readable and executable */
     size_t file_count;
+    const char *const *fetch; /* names of files that are wanted back: regular ones, of what is there
+                               * when the last process is gone */
+    size_t fetch_count;       /* up to BOX_FILES_MAX */
     bool cold; /* a new interpreter, where a warm one could be forked; the verdict is the same */
 };
 
@@ -75,6 +79,8 @@ struct box_result {
     size_t output_len;
     uint8_t *errors; /* owned; standard error */
     size_t errors_len;
+    struct box_file *files; /* owned, with what it points to; of those wanted, what was found */
+    size_t file_count;
     char refused[32];   /* the call of a violation; "" where it was one of another architecture */
     char message[256];  /* of a fault */
     char isolation[64]; /* what held the program, e.g. "namespaces,seccomp,cgroup1" */

@@ -7,11 +7,18 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/mem.h"
+
+enum {
+    PAGE_BYTES = 64 << 10, /* the largest that the kernel's pages are on these processors */
+    READ_BYTES = 64 << 10,
+};
 
 /* The first process. It shares the slot's memory, because a copy of that costs half as much as a
  * run, and so may do nothing but system calls. */
@@ -47,7 +54,7 @@ bool cell_open(struct cell *c)
     if (c->pid_ns >= 0)
         return true;
     int code = errno;
-    (void)cell_close(c);
+    cell_close(c);
     errno = code;
     return false;
 }
@@ -61,11 +68,23 @@ static bool set_number(int fs, const char *key, unsigned long long value)
     return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, text, 0) == 0;
 }
 
-static int make_work(const struct box_limits *l, unsigned uid)
+/* Files outlive the program that wrote them, until the end of the run, and are charged to its group
+ * with it: had they all the memory that the group may have, the next to go would be the zygote. */
+static uint64_t work_bytes(const struct box_request *q)
+{
+    uint64_t bytes = q->limits.memory_bytes / 2, given = 0;
+    if (bytes > q->limits.work_bytes)
+        bytes = q->limits.work_bytes;
+    for (size_t i = 0; i < q->file_count; i++)
+        given += (q->files[i].n / PAGE_BYTES + 1) * PAGE_BYTES;
+    return given > bytes ? given : bytes;
+}
+
+static int make_work(const struct box_request *q, unsigned uid)
 {
     int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    bool ok = fs >= 0 && set_number(fs, "size", l->work_bytes) &&
-              set_number(fs, "nr_inodes", l->work_files) && set_number(fs, "uid", uid) &&
+    bool ok = fs >= 0 && set_number(fs, "size", work_bytes(q)) &&
+              set_number(fs, "nr_inodes", q->limits.work_files) && set_number(fs, "uid", uid) &&
               set_number(fs, "gid", uid) &&
               syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "700", 0) == 0 &&
               syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
@@ -91,14 +110,14 @@ static bool put_file(int dir, const struct box_file *f)
 
 bool cell_add_work(struct cell *c, const struct box_request *q, unsigned uid)
 {
-    c->work = make_work(&q->limits, uid);
+    c->work = make_work(q, uid);
     bool ok = c->work >= 0;
     for (size_t i = 0; i < q->file_count && ok; i++)
         ok = put_file(c->work, &q->files[i]);
     return ok;
 }
 
-bool cell_close(struct cell *c)
+bool cell_end(struct cell *c)
 {
     int status = 0;
     file_close(&c->hold);
@@ -107,7 +126,44 @@ bool cell_close(struct cell *c)
             ;
     }
     file_close(&c->pid_ns);
-    file_close(&c->work);
     c->init = 0;
     return WIFEXITED(status);
+}
+
+/* A file by its name in the work directory, where nobody is any more who could change it meanwhile.
+ * False when it is none, or longer than left. */
+static bool read_file(int work, const char *name, size_t left, struct buf *ret)
+{
+    struct stat st;
+    int fd = openat(work, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= left;
+    ssize_t n = ok ? 1 : 0;
+    while (ok && n > 0) {
+        uint8_t *at = buf_extend(ret, READ_BYTES);
+        n = read(fd, at, READ_BYTES);
+        ret->len -= READ_BYTES - (n > 0 ? (size_t)n : 0);
+    }
+    file_close(&fd);
+    return ok && n == 0;
+}
+
+void cell_fetch(const struct cell *c, const struct box_request *q, struct box_result *ret)
+{
+    size_t left = BOX_FETCH_BYTES_MAX;
+    ret->files = q->fetch_count > 0 ? mem_array(q->fetch_count, sizeof(*ret->files)) : NULL;
+    for (size_t i = 0; i < q->fetch_count; i++) {
+        CLEANUP_BUF struct buf bytes = {0};
+        if (!read_file(c->work, q->fetch[i], left, &bytes))
+            continue;
+        left -= bytes.len;
+        ret->files[ret->file_count++] =
+            (struct box_file){mem_strdup(q->fetch[i]), bytes.data, bytes.len};
+        bytes = (struct buf){0};
+    }
+}
+
+void cell_close(struct cell *c)
+{
+    (void)cell_end(c);
+    file_close(&c->work);
 }

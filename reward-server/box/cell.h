@@ -31,6 +31,13 @@ bool cell_add_work(struct cell *c, const struct box_request *q, unsigned uid);
 
 /* Ends all processes in it, and waits until that is so. False: a signal had ended it before, which
  * nothing within it can send. */
-bool cell_close(struct cell *c);
+bool cell_end(struct cell *c);
+
+/* Of a cell that has ended: the files that the request wants back, as far as they are regular files
+ * and within the bound; a program may have put anything at their names. */
+void cell_fetch(const struct cell *c, const struct box_request *q, struct box_result *ret);
+
+/* Ends it if need be, and the work directory with it. */
+void cell_close(struct cell *c);
 
 #endif

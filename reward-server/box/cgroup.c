@@ -99,7 +99,7 @@ static bool own_dir(const char *controller, char *ret, size_t size)
         int n = snprintf(ret, size, "%s%s", point, group);
         if (n < 0 || (size_t)n >= size)
             return false;
-        if (access(ret, W_OK) != 0) /* a container that sees its own group as the top */
+        if (access(ret, F_OK) != 0) /* a container that sees its own group as the top */
             (void)snprintf(ret, size, "%s", point);
         return true;
     }
@@ -107,6 +107,11 @@ static bool own_dir(const char *controller, char *ret, size_t size)
 }
 
 /* ---- small files ---- */
+
+static int open_dir(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
 
 static bool write_text(int dir, const char *name, const char *text)
 {
@@ -184,35 +189,39 @@ static bool move_out(int dir, const char *path)
     (void)snprintf(group, sizeof(group), "%s/%s", path, main_group);
     if (mkdir(group, 0755) < 0 && errno != EEXIST)
         return false;
-    int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_dir(AT_FDCWD, group);
     bool ok = fd >= 0 && write_number(fd, "cgroup.procs", (uint64_t)getpid()) &&
               write_number(fd, "cgroup.procs", (uint64_t)getppid());
     file_close(&fd);
     return ok;
 }
 
-static bool can_delegate(const char *path)
+/* Whether groups can be made below this one; once those that are in it have moved out, if need be.
+ */
+static bool can_delegate(const char *path, bool move)
 {
     static const char wanted[] = "+memory +pids";
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = dir >= 0 && access(path, W_OK) == 0 &&
-              (delegates(dir) || write_text(dir, "cgroup.subtree_control", wanted) ||
-                  (errno == EBUSY && move_out(dir, path) &&
-                      write_text(dir, "cgroup.subtree_control", wanted)));
+    int dir = open_dir(AT_FDCWD, path);
+    bool ok = dir >= 0 && access(path, W_OK) == 0;
+    if (ok && move && !delegates(dir) && !write_text(dir, "cgroup.subtree_control", wanted) &&
+        errno == EBUSY && move_out(dir, path))
+        (void)write_text(dir, "cgroup.subtree_control", wanted);
     ok = ok && delegates(dir);
     file_close(&dir);
     return ok;
 }
 
-/* Our own group; or the one above, when an earlier cohort-box has moved us. */
+/* Our own group; or the one above, when an earlier cohort-box has moved us, or when others are in
+ * our own with us and the one above lets us make groups as it is. */
 static bool find_version_2(char *ret, size_t size)
 {
     if (!own_dir("", ret, size))
         return false;
     char *last = strrchr(ret, '/');
-    if (last != NULL && strcmp(last + 1, main_group) == 0)
-        *last = '\0';
-    return can_delegate(ret);
+    if (last == NULL || (strcmp(last + 1, main_group) != 0 && can_delegate(ret, true)))
+        return last != NULL;
+    *last = '\0';
+    return can_delegate(ret, false);
 }
 
 /* ---- whose a group is ---- */
@@ -225,11 +234,6 @@ static bool find_version_2(char *ret, size_t size)
 static bool lock(int dir)
 {
     return flock(dir, LOCK_EX | LOCK_NB) == 0;
-}
-
-static int open_dir(int at, const char *path)
-{
-    return openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static int part_count(void)
@@ -284,6 +288,8 @@ void cgroup_open(struct cgroup *g)
     if (g->on && host.version == VERSION_2) {
         g->peak = openat(g->dirs[0], "memory.peak", O_RDWR | O_CLOEXEC);
         (void)write_text(g->dirs[0], "memory.swap.max", "0"); /* not there without swap */
+    } else if (g->on) {
+        (void)write_text(g->dirs[CGROUP_MEMORY], "memory.swappiness", "0");
     }
     if (g->on && !cgroup_reset(g, 64 << 20, 16))
         cgroup_close(g);

@@ -27,8 +27,9 @@ struct cgroup {
 };
 
 /* Looks where groups can be made, once, before the first is; removes those of a cohort-box that
- * was killed. Version 2 lets no process be in a group that bounds others: with root's or a
- * service manager's delegation, this process and its parent move to a group of their own. */
+ * was killed. Version 2 lets no process be in a group that bounds others: this process and its
+ * parent move to a group of their own when nobody else is in theirs; else groups are made beside
+ * it, where a user may do so (what a service manager calls delegation). */
 void cgroup_find(void);
 void cgroup_sweep(void); /* groups that nobody holds */
 

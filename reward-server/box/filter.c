@@ -42,13 +42,13 @@ static const char *const allowed[] = {"read", "write", "readv", "writev", "pread
     "timerfd_gettime", "eventfd", "eventfd2", "restart_syscall", "clock_gettime", "clock_getres",
     "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times", "getcpu",
 
-    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address",
-    "gettid", "execve", "exit", "exit_group", "wait4", "waitid", "sched_yield", "sched_getaffinity",
-    "sched_getparam", "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min",
-    "getpriority", "getpid", "getppid", "getpgrp", "getpgid", "setpgid", "getsid", "setsid",
-    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
-    "getrlimit", "setrlimit", "getrusage", "sysinfo", "uname", "arch_prctl", "getrandom",
-    "getxattr", "lgetxattr", "fgetxattr", "listxattr", "capset",
+    "futex", "futex_waitv", "set_robust_list", "rseq", "set_tid_address", "gettid", "execve",
+    "exit", "exit_group", "wait4", "waitid", "sched_yield", "sched_getaffinity", "sched_getparam",
+    "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "getpriority",
+    "getpid", "getppid", "getpgrp", "getpgid", "setpgid", "getsid", "setsid", "getuid", "geteuid",
+    "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget", "getrlimit", "setrlimit",
+    "getrusage", "sysinfo", "uname", "arch_prctl", "getrandom", "getxattr", "lgetxattr",
+    "fgetxattr", "listxattr", "capset",
 
     /* a pair of connected sockets is a pipe; without sendmsg no descriptors travel */
     "shutdown", "sendto", "recvfrom", "recvmsg", "getsockopt", "setsockopt", "getsockname",
@@ -109,14 +109,16 @@ static int add_zygote(scmp_filter_ctx c, bool more)
                      : rule(c, SCMP_ACT_NOTIFY, "seccomp"));
 }
 
+/* Without namespaces; and without CLONE_PARENT, which would make a child of the zygote's that
+ * nobody waits for: its pid namespace would never end. */
 static int add_clone(scmp_filter_ctx c)
 {
-    static const unsigned namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
-                                       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+    static const unsigned refused = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT;
     int r = seccomp_rule_add(
-        c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
+        c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, refused, 0));
     for (unsigned bit = 1; bit != 0; bit <<= 1) {
-        if (bit & namespaces)
+        if (bit & refused)
             r |= seccomp_rule_add(
                 c, SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
     }

@@ -96,7 +96,15 @@ static int move_to(int from, int to)
     return r;
 }
 
-/* The namespace that the next child will be in, and its work directory. */
+/* What the kernel counts on top of a process's size when memory is short. */
+static void set_oom_score(const char *text)
+{
+    (void)!write(LAUNCH_OOM, text, strlen(text)); /* a host that refuses kills whom it likes */
+}
+
+/* The namespace that the next child will be in, and its work directory. Of all processes of the
+ * machine the program is to go first when memory is short, and never the zygote, which is in the
+ * same control group: a child begins with its parent's score, and nobody in a box can lower it. */
 static bool prepare(void)
 {
     int r = setns(LAUNCH_PID_NS, CLONE_NEWPID);
@@ -106,6 +114,7 @@ static bool prepare(void)
         tell_failure("entering the box");
     (void)close(LAUNCH_PID_NS);
     (void)close(LAUNCH_WORK);
+    set_oom_score("1000");
     return r == 0;
 }
 
@@ -141,6 +150,7 @@ void launch_next(void)
 void launch_lost(int error)
 {
     static const struct rusage none;
+    set_oom_score("0");
     errno = error;
     tell_failure("a process for the program");
     report_end(0, &none);
@@ -150,6 +160,7 @@ void launch_watch(pid_t child)
 {
     int status = 0;
     struct rusage usage = {0};
+    set_oom_score("0");
     close_streams(); /* so that their ends are seen outside */
     while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR)
         ;
@@ -180,17 +191,6 @@ static void set_limits(void)
     }
 }
 
-/* Of all processes of the machine the program is to go first when memory is short, and never the
- * zygote, which is in the same control group. */
-static void offer_to_oom_killer(void)
-{
-    int fd = openat(LAUNCH_PROC, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)!write(fd, "1000", 4); /* a host that refuses has other ways */
-        (void)close(fd);
-    }
-}
-
 static void set_streams(void)
 {
     for (int i = 0; i < LAUNCH_STREAMS; i++) {
@@ -203,12 +203,13 @@ static void set_streams(void)
     LAUNCH_MUST(close_range(LAUNCH_SOCKET + 1, ~0U, 0));
 }
 
-/* Threads alone: what holds a program without control groups. Architectures and namespaces are the
- * matter of the first filter, which lets this one in by its flag. */
+/* Threads alone: what holds a program without control groups. Architectures and the flags that no
+ * program may give are the matter of the first filter, which lets this one in by its flag. */
 static void forbid_processes(void)
 {
     static const unsigned passed = CLONE_THREAD | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
-                                   CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+                                   CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
+                                   CLONE_PARENT;
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 #ifdef SYS_fork
@@ -230,7 +231,6 @@ void launch_enter(int last)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
     LAUNCH_MUST(setsid());
-    offer_to_oom_killer();
     set_streams();
     LAUNCH_MUST(chdir("/box"));
     set_limits();

@@ -27,7 +27,7 @@ enum {
     LAUNCH_SOCKET = 960,
     LAUNCH_PID_NS,
     LAUNCH_WORK,
-    LAUNCH_PROC, /* /proc of the host */
+    LAUNCH_OOM, /* oom_score_adj of the zygote, for writing */
     LAUNCH_FDS_MAX = 1024,
     /* Flags that mark calls of a zygote; from a program, which has no rights, they do nothing. */
     LAUNCH_UMOUNT = 10,      /* MNT_DETACH | UMOUNT_NOFOLLOW */

@@ -22,9 +22,10 @@
  * three devices; an empty network; no /proc; its own work directory /box in memory, made for this
  * run and gone with it; the descriptors 0, 1 and 2, which are pipes; itself, as process 2. It has
  * no capabilities, and the system calls of filter.c. What it writes is bytes to us; nothing outside
- * opens a file that it can name. Network, ipc, uts and mount namespaces last as long as the zygote:
- * a program can change nothing in them, for want of rights and of system calls, and so nothing of
- * one run is seen in the next.
+ * opens a file that it can name, but those of the work directory that the user wants back: when the
+ * last process is gone, and if they are regular files there. Network, ipc, uts and mount namespaces
+ * last as long as the zygote: a program can change nothing in them, for want of rights and of
+ * system calls, and so nothing of one run is seen in the next.
  *
  * Two boxes can be made as a pair, for a test that is code of its own: the test in one, the program
  * in the other, with a pipe each way. What comes through it is for the test to check.
@@ -87,11 +88,9 @@ static void serve(struct slot *s)
     bool go_on = true;
     while (go_on && wire_read(s->client, &message, &e) == 1) {
         struct box_request requests[BOX_PAIR];
-        struct box_file *files[BOX_PAIR] = {0};
-        size_t count = wire_requests_unpack(message.data, message.len, requests, files);
+        struct wire_lists lists[BOX_PAIR];
+        size_t count = wire_requests_unpack(message.data, message.len, requests, lists);
         go_on = count > 0 && serve_one(s, requests, count);
-        for (size_t i = 0; i < BOX_PAIR; i++)
-            free(files[i]);
         if (message.cap > KEPT_BYTES_MAX)
             buf_done(&message); /* processes fork faster from a small one */
         if (go_on)

@@ -157,8 +157,9 @@ static pid_t find_program(const struct run *r)
     return there ? (pid_t)strtol((const char *)text.data, NULL, 10) : 0;
 }
 
-/* Time that the program, in its first thread, waited for a processor. */
-static uint64_t waited_us(pid_t program)
+/* Time that the program, in its first thread, waited for a processor, for which its other threads
+ * and processes are not to blame: they were in its way no longer than they used one. */
+static uint64_t waited_us(pid_t program, uint64_t cpu_us)
 {
     char path[64], *rest;
     CLEANUP_BUF struct buf text = {0};
@@ -166,8 +167,10 @@ static uint64_t waited_us(pid_t program)
     (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)program);
     if (file_read(path, 4096, &text, &e) < 0 || text.len == 0)
         return 0;
-    (void)strtoull((const char *)text.data, &rest, 10);
-    return strtoull(rest, NULL, 10) / 1000;
+    uint64_t ran_us = strtoull((const char *)text.data, &rest, 10) / 1000;
+    uint64_t waited = strtoull(rest, NULL, 10) / 1000;
+    uint64_t others_us = cpu_us > ran_us ? cpu_us - ran_us : 0;
+    return waited > others_us ? waited - others_us : 0;
 }
 
 /* Time since the program began, 0 when that is not known. */
@@ -226,14 +229,13 @@ static uint64_t idle_us(void)
 
 /* Whether the host is at fault that a program did not come to its end in time: the program would
  * have used more than its limit had it begun at once and not waited for a processor, and the
- * processors had no time to spare. The latter keeps a program from forging the former with threads
- * that get in each other's way. */
+ * processors had no time to spare. */
 static bool is_starved(const struct run *r, uint64_t wall_us, uint64_t cpu_us)
 {
     uint64_t limit_us = r->q->limits.cpu_ms * 1000;
     pid_t program = find_program(r);
     uint64_t age = program > 0 ? age_us(program) : 0, late_us = wall_us > age ? wall_us - age : 0;
-    return late_us + cpu_us + waited_us(program) > limit_us &&
+    return late_us + cpu_us + waited_us(program, cpu_us) > limit_us &&
            idle_us() - r->idle_us < limit_us - cpu_us;
 }
 
@@ -287,7 +289,9 @@ static bool wait_sources(int client, struct run *runs, size_t count)
     p[count * SOURCES] = (struct pollfd){client, POLLIN, 0};
     (void)poll(p, count * SOURCES + 1, POLL_MS); /* a failure is seen as a limit, in time */
     for (size_t i = 0; i < count * SOURCES; i++) {
-        if (p[i].fd >= 0 && p[i].revents != 0)
+        /* of a listener whose zygote died nothing more can be read: older kernels would wait */
+        bool hung_up = i % SOURCES == RUN_STREAMS + 1 && (p[i].revents & POLLIN) == 0;
+        if (p[i].fd >= 0 && p[i].revents != 0 && !hung_up)
             handle(&runs[i / SOURCES], (int)(i % SOURCES));
     }
     return client < 0 || p[count * SOURCES].revents == 0;

@@ -210,7 +210,7 @@ static void finish(struct slot *s, struct slot_box *b, struct run *r)
     if (r->lost || (!begun && r->zygote != NULL)) /* a zygote that takes no orders is gone */
         s->broken = true;
     else
-        killed = !cell_close(&b->cell) && run_ended_by_kill(r);
+        killed = !cell_end(&b->cell) && run_ended_by_kill(r);
     if (killed)
         run_fail(r, "the box was killed from outside", EINTR);
     else if (!begun)
@@ -218,6 +218,10 @@ static void finish(struct slot *s, struct slot_box *b, struct run *r)
     else if (!r->lost && b->group.on && !cgroup_holds(&b->group, count_zygotes(b)))
         run_fail(r, "processes are left in the control group", EBUSY); /* never seen */
     run_finish(r);
+    if (r->result->end != BOX_FAULT)
+        cell_fetch(&b->cell, r->q, r->result);
+    if (!s->broken)
+        cell_close(&b->cell);
 }
 
 static bool connect_pair(struct run *runs)

@@ -108,6 +108,9 @@ static void request_pack(struct buf *out, struct splices *s, const struct box_re
         put_text(out, q->files[i].name);
         put_spliced(out, s, q->files[i].data, q->files[i].n);
     }
+    buf_put_u32(out, (uint32_t)q->fetch_count);
+    for (size_t i = 0; i < q->fetch_count; i++)
+        put_text(out, q->fetch[i]);
 }
 
 /* With its length before it. */
@@ -120,29 +123,43 @@ static void request_add(struct buf *out, struct splices *s, const struct box_req
     put_u32(out->data + at, (uint32_t)(out->len - at - 4 + more));
 }
 
+static const char *take_name(struct reader *r)
+{
+    const char *name = take_text(r);
+    r->bad |= strlen(name) >= BOX_NAME_MAX || strchr(name, '/') != NULL;
+    return name;
+}
+
+/* A count of files or of their names; 0 when it is none. */
+static size_t take_file_count(struct reader *r)
+{
+    size_t n = take_u32(r);
+    r->bad |= n > BOX_FILES_MAX;
+    return r->bad ? 0 : n;
+}
+
 static bool request_unpack(
-    const uint8_t *data, size_t n, struct box_request *ret, struct box_file **ret_files)
+    const uint8_t *data, size_t n, struct box_request *ret, struct wire_lists *lists)
 {
     struct reader r = {data, n, false};
     uint64_t limits[BOX_LIMITS];
-    *ret = (struct box_request){.language = take_text(&r)};
+    *ret = (struct box_request){
+        .language = take_text(&r), .files = lists->files, .fetch = lists->fetch};
     ret->phase = take_u32(&r);
     ret->cold = take_u32(&r) != 0;
     for (size_t i = 0; i < BOX_LIMITS; i++)
         limits[i] = take_u64(&r);
     memcpy(&ret->limits, limits, sizeof(limits));
     ret->input = take_bytes(&r, &ret->input_len);
-    ret->file_count = take_u32(&r);
-    if (r.bad || ret->file_count > BOX_FILES_MAX || ret->phase > BOX_PROBE)
-        return false;
-    struct box_file *files = mem_array(BOX_FILES_MAX, sizeof(*files));
+    ret->file_count = take_file_count(&r);
     for (size_t i = 0; i < ret->file_count; i++) {
-        files[i].name = take_text(&r);
-        files[i].data = take_bytes(&r, &files[i].n);
-        r.bad |= strlen(files[i].name) >= BOX_NAME_MAX || strchr(files[i].name, '/') != NULL;
+        lists->files[i].name = take_name(&r);
+        lists->files[i].data = take_bytes(&r, &lists->files[i].n);
     }
-    ret->files = *ret_files = files;
-    return !r.bad && r.left == 0;
+    ret->fetch_count = take_file_count(&r);
+    for (size_t i = 0; i < ret->fetch_count; i++)
+        lists->fetch[i] = take_name(&r);
+    return !r.bad && r.left == 0 && ret->phase <= BOX_PROBE;
 }
 
 /* ---- results ---- */
@@ -159,6 +176,27 @@ static void result_pack(struct buf *out, const struct box_result *r)
     put_text(out, r->refused);
     put_text(out, r->message);
     put_text(out, r->isolation);
+    buf_put_u32(out, (uint32_t)r->file_count);
+    for (size_t i = 0; i < r->file_count; i++) {
+        put_text(out, r->files[i].name);
+        put_bytes(out, r->files[i].data, r->files[i].n);
+    }
+}
+
+static void *copy(const void *data, size_t n)
+{
+    char *bytes = mem_alloc(n + 1);
+    memcpy(bytes, data, n);
+    return bytes;
+}
+
+static void copy_files(const struct box_file *files, size_t count, struct box_result *ret)
+{
+    ret->files = count > 0 ? mem_array(count, sizeof(*files)) : NULL;
+    ret->file_count = count;
+    for (size_t i = 0; i < count; i++)
+        ret->files[i] = (struct box_file){
+            mem_strdup(files[i].name), copy(files[i].data, files[i].n), files[i].n};
 }
 
 static bool result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
@@ -171,14 +209,19 @@ static bool result_unpack(const uint8_t *data, size_t n, struct box_result *ret)
     const uint8_t *output = take_bytes(&r, &ret->output_len);
     const uint8_t *errors = take_bytes(&r, &ret->errors_len);
     const char *refused = take_text(&r), *message = take_text(&r), *isolation = take_text(&r);
+    struct box_file files[BOX_FILES_MAX];
+    size_t count = take_file_count(&r);
+    for (size_t i = 0; i < count; i++) {
+        files[i].name = take_name(&r);
+        files[i].data = take_bytes(&r, &files[i].n);
+    }
     if (r.bad || r.left != 0 || ret->end >= BOX_END_COUNT) {
         *ret = (struct box_result){0};
         return false;
     }
-    ret->output = mem_alloc(ret->output_len + 1);
-    memcpy(ret->output, output, ret->output_len);
-    ret->errors = mem_alloc(ret->errors_len + 1);
-    memcpy(ret->errors, errors, ret->errors_len);
+    ret->output = copy(output, ret->output_len);
+    ret->errors = copy(errors, ret->errors_len);
+    copy_files(files, count, ret);
     (void)snprintf(ret->refused, sizeof(ret->refused), "%s", refused);
     (void)snprintf(ret->message, sizeof(ret->message), "%s", message);
     (void)snprintf(ret->isolation, sizeof(ret->isolation), "%s", isolation);
@@ -189,6 +232,11 @@ void box_result_done(struct box_result *r)
 {
     free(r->output);
     free(r->errors);
+    for (size_t i = 0; i < r->file_count; i++) {
+        free((void *)(uintptr_t)r->files[i].name);
+        free((void *)(uintptr_t)r->files[i].data);
+    }
+    free(r->files);
     *r = (struct box_result){0};
 }
 
@@ -213,7 +261,7 @@ void wire_result_add(struct buf *out, const struct box_result *r)
 }
 
 size_t wire_requests_unpack(const uint8_t *data, size_t n, struct box_request ret[BOX_PAIR],
-    struct box_file *ret_files[BOX_PAIR])
+    struct wire_lists ret_lists[BOX_PAIR])
 {
     struct reader r = {data, n, false};
     size_t count = take_u32(&r), bytes;
@@ -221,7 +269,7 @@ size_t wire_requests_unpack(const uint8_t *data, size_t n, struct box_request re
         return 0;
     for (size_t i = 0; i < count; i++) {
         const uint8_t *part = take_bytes(&r, &bytes);
-        if (part == NULL || !request_unpack(part, bytes, &ret[i], &ret_files[i]))
+        if (part == NULL || !request_unpack(part, bytes, &ret[i], &ret_lists[i]))
             return 0;
     }
     return r.left == 0 ? count : 0;

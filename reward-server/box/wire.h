@@ -3,8 +3,9 @@
  * A message is u32 length, u32 count and that many parts of u32 length and fields, little-endian;
  * byte strings have a u32 length before them. Both ends are of one build on one host; lengths are
  * bounded all the same. request: language, phase, u32 cold, u64 x BOX_LIMITS, standard input, u32
- * count of files, {name, bytes}. result: u32 end, detail, u64 cpu, wall, memory, and the strings
- * output, errors, refused, message, isolation.
+ * count of files, {name, bytes}, u32 count of files that are wanted back, {name}. result: u32 end,
+ * detail, u64 cpu, wall, memory, the strings output, errors, refused, message, isolation, u32 count
+ * of files, {name, bytes}.
  */
 #ifndef COHORT_BOX_WIRE_H
 #define COHORT_BOX_WIRE_H
@@ -25,10 +26,15 @@ void wire_parts_begin(struct buf *out, size_t count);
 void wire_request_add(struct buf *out, const struct box_request *q);
 void wire_result_add(struct buf *out, const struct box_result *r);
 
-/* What ret points to lies in data and in ret_files, an array for each of the pair, which the caller
- * frees. Returns how many there are; 0: malformed. */
+/* The lists of a request. */
+struct wire_lists {
+    struct box_file files[BOX_FILES_MAX];
+    const char *fetch[BOX_FILES_MAX];
+};
+
+/* What ret points to lies in data and in ret_lists. Returns how many there are; 0: malformed. */
 size_t wire_requests_unpack(const uint8_t *data, size_t n, struct box_request ret[BOX_PAIR],
-    struct box_file *ret_files[BOX_PAIR]);
+    struct wire_lists ret_lists[BOX_PAIR]);
 
 /* Copies. False when there are not count results. */
 bool wire_results_unpack(const uint8_t *data, size_t n, struct box_result *ret, size_t count);

@@ -51,16 +51,16 @@ static void set_fds(int socket)
     struct rlimit files = {LAUNCH_FDS_MAX, LAUNCH_FDS_MAX};
     LAUNCH_MUST(setrlimit(RLIMIT_NOFILE, &files));
     LAUNCH_MUST(dup2(socket, LAUNCH_SOCKET));
-    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    LAUNCH_MUST(proc);
-    LAUNCH_MUST(dup2(proc, LAUNCH_PROC));
+    int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    LAUNCH_MUST(oom);
+    LAUNCH_MUST(dup2(oom, LAUNCH_OOM));
     LAUNCH_MUST(pipe(dummy));
     int reading = fcntl(dummy[0], F_DUPFD, DUMMY_MIN),
         writing = fcntl(dummy[1], F_DUPFD, DUMMY_MIN);
     for (int i = 0; i < LAUNCH_STREAMS; i++)
         LAUNCH_MUST(dup2(i == LAUNCH_IN || i == LAUNCH_FROM ? reading : writing, i));
     LAUNCH_MUST(close_range(LAUNCH_STREAMS, LAUNCH_SOCKET - 1, 0));
-    LAUNCH_MUST(close_range(LAUNCH_PROC + 1, ~0U, 0));
+    LAUNCH_MUST(close_range(LAUNCH_OOM + 1, ~0U, 0));
 }
 
 static void set_caps(uint32_t held, uint32_t inheritable)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "reward-server/http/base64.h"
+#include "common/base/base64.h"
 
 /* ---- the token ---- */
 

@@ -3,7 +3,7 @@
  *     {"code", "language", "stdin"?, "compile_timeout"? = 10, "run_timeout"? = 10 (seconds),
  *      "memory_limit_MB"? = -1, "files"?: {name: base64 or null}, "fetch_files"?: [name]}
  *  -> {"status": Success | Failed | SandboxError, "message", "compile_result", "run_result",
- *      "executor_pod_name": null, "files": {}}
+ *      "executor_pod_name": null, "files": {name: base64}}
  *
  * Each result is null or {"status": Finished | Error | TimeLimitExceeded, "execution_time",
  * "return_code", "stdout", "stderr"}. Any Error makes SandboxError, else any other end than exit
@@ -21,7 +21,7 @@
 #include "common/text/utf8.h"
 #include "reward-server/box/box.h"
 #include "reward-server/box/language.h"
-#include "reward-server/http/base64.h"
+#include "common/base/base64.h"
 #include "reward-server/http/body.h"
 #include "reward-server/http/routes.h"
 
@@ -49,6 +49,8 @@ struct run {
     struct box_file files[BOX_FILES_MAX]; /* the first is the program */
     struct buf contents[BOX_FILES_MAX];   /* owned; of the files */
     size_t file_count;
+    const char *fetch[BOX_FILES_MAX]; /* borrowed from the request */
+    size_t fetch_count;
     struct box_result compiled, ran;
     bool has_compiled, has_run;
 };
@@ -80,16 +82,22 @@ static int find_language(const char *name, const struct language **ret, struct e
         name, known.len > 0 ? (const char *)known.data : "(none is installed)");
 }
 
+static int check_name(const char *field, const char *name, struct err *e)
+{
+    size_t n = strlen(name);
+    if (n > 0 && n < BOX_NAME_MAX && strchr(name, '/') == NULL && name[0] != '.')
+        return 0;
+    return err_set(e, ERR_DATA,
+        "'%s': '%.64s': expected a name of 1 to %d bytes without '/' and not beginning with '.'",
+        field, name, BOX_NAME_MAX - 1);
+}
+
 static int add_file(struct run *run, const char *name, const json_t *content, struct err *e)
 {
     if (json_is_null(content))
         return 0;
-    size_t n = strlen(name);
-    if (n == 0 || n >= BOX_NAME_MAX || strchr(name, '/') != NULL || name[0] == '.')
-        return err_set(e, ERR_DATA,
-            "'files': '%.64s': expected a name of 1 to %d bytes without '/' and not beginning "
-            "with '.'",
-            name, BOX_NAME_MAX - 1);
+    if (check_name("files", name, e) < 0)
+        return e->code;
     if (strcmp(name, run->language->source) == 0)
         return err_set(e, ERR_DATA, "'files': '%s' is the name of the program itself", name);
     if (run->file_count == BOX_FILES_MAX)
@@ -104,21 +112,37 @@ static int add_file(struct run *run, const char *name, const json_t *content, st
 
 static int take_files(struct run *run, const json_t *body, struct err *e)
 {
-    json_t *files = json_object_get(body, "files"), *fetch = NULL, *content;
+    json_t *files = json_object_get(body, "files"), *content;
     const char *name;
     run->files[0] = (struct box_file){run->language->source, run->code, run->code_len};
     run->file_count = 1;
-    if (body_list(body, "fetch_files", &fetch, e) < 0)
-        return e->code;
-    if (json_array_size(fetch) > 0)
-        return err_set(
-            e, ERR_DATA, "'fetch_files': files cannot be fetched here; print what is wanted");
     if (files != NULL && !json_is_null(files) && !json_is_object(files))
         return err_set(e, ERR_DATA, "'files': found %s, expected an object", body_type(files));
     json_object_foreach(files, name, content)
     {
         if (add_file(run, name, content, e) < 0)
             return e->code;
+    }
+    return 0;
+}
+
+/* The names of files that are wanted back. */
+static int take_fetch(struct run *run, const json_t *body, struct err *e)
+{
+    json_t *list = NULL, *item;
+    size_t i;
+    if (body_list(body, "fetch_files", &list, e) < 0)
+        return e->code;
+    if (json_array_size(list) > BOX_FILES_MAX)
+        return err_set(e, ERR_DATA, "'fetch_files': over %d files", BOX_FILES_MAX);
+    json_array_foreach(list, i, item)
+    {
+        const char *name = json_string_value(item);
+        if (name == NULL || strlen(name) != json_string_length(item))
+            return err_set(e, ERR_DATA, "'fetch_files': found %s, expected names", body_type(item));
+        if (check_name("fetch_files", name, e) < 0)
+            return e->code;
+        run->fetch[run->fetch_count++] = name;
     }
     return 0;
 }
@@ -153,7 +177,8 @@ static int take_run(struct run *run, const json_t *body, struct err *e)
         return e->code;
     if (take_limits(run, body, e) < 0)
         return e->code;
-    return take_files(run, body, e);
+    int r = take_files(run, body, e);
+    return r < 0 ? r : take_fetch(run, body, e);
 }
 
 /* ---- running ---- */
@@ -219,7 +244,9 @@ static int run_all(struct call *c, struct run *run, struct err *e)
         .input = run->input,
         .input_len = run->input_len,
         .files = run->files,
-        .file_count = run->file_count};
+        .file_count = run->file_count,
+        .fetch = run->fetch,
+        .fetch_count = run->fetch_count};
     int r = run_box(c, &q, &run->ran, e);
     run->has_run = r == 0;
     return r;
@@ -275,6 +302,19 @@ static json_t *result_json(const struct box_result *r, bool hide_output)
     return o;
 }
 
+/* The files that were wanted and are there. */
+static json_t *files_json(const struct box_result *r)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < r->file_count; i++) {
+        CLEANUP_BUF struct buf text = {0};
+        base64_put(&text, r->files[i].data, r->files[i].n);
+        (void)json_object_set_new(o, r->files[i].name,
+            json_stringn(text.len > 0 ? (const char *)text.data : "", text.len));
+    }
+    return o;
+}
+
 static json_t *answer_of(const struct run *run)
 {
     json_t *o = json_object();
@@ -287,7 +327,7 @@ static json_t *answer_of(const struct run *run)
     (void)json_object_set_new(
         o, "run_result", run->has_run ? result_json(&run->ran, false) : json_null());
     (void)json_object_set_new(o, "executor_pod_name", json_null());
-    (void)json_object_set_new(o, "files", json_object());
+    (void)json_object_set_new(o, "files", files_json(&run->ran));
     return o;
 }
 

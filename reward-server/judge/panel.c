@@ -196,6 +196,8 @@ json_t *panel_report(json_t *id, const struct panel *p, const struct score_resul
     (void)json_object_set_new(row, "components", values);
     (void)json_object_set_new(row, "extracted", json_string(sum.primary->extracted));
     (void)json_object_set_new(row, "reason", json_string(sum.primary->reason));
+    if (sum.primary->isolation[0] != '\0')
+        (void)json_object_set_new(row, "isolation", json_string(sum.primary->isolation));
     (void)json_object_set_new(row, "wall_ms", json_real((double)sum.wall_us / 1000));
     return row;
 }

@@ -28,6 +28,10 @@
 #define TOLERANCE 1e-6      /* relative */
 #define TOLERANCE_ZERO 1e-9 /* absolute: what is as good as zero */
 
+/* A claim is read where it could be the expected value: small, or not much longer than that is when
+ * it is written the long way. Parsed values take fifty times the bytes of their text. */
+enum { CLAIM_BYTES = 64 << 10, CLAIM_FACTOR = 16 };
+
 static const char call_python[] =
 #include "call.py.inc"
     ;
@@ -232,6 +236,13 @@ bool code_value_same(
 {
     if (span_trim(claimed).n == 0) {
         *ret_why = "the program ended before it answered";
+        return false;
+    }
+    if (claimed.n > CLAIM_BYTES + CLAIM_FACTOR * expected.n) {
+        *ret_why = reason_text(a,
+            "the program returned a value of %zu bytes, too long to be the "
+            "expected one",
+            claimed.n);
         return false;
     }
     json_error_t at;

@@ -2,16 +2,16 @@
 
 Numbers 1 to 80 are published and reported attacks on sandboxes and rewards: 1-24 use something up, 25-44 reach out of the box,
 45-80 go for the reward. From 81 on they are aimed at this design: the channel between two boxes, the values that travel, the
-interpreter that serves calls.
+interpreter that serves calls, the processes that a box is made of.
 
-A row: A(number, what it is, task, program, verdicts as root, verdicts as another user (None: the same), text in the reason).
-Tasks: "sum" (a Python program gets "3 4", must print 7), "sum in C", "lines" (must print 1 to n), "add" (a function, its value
-compared outside), "assert" (a function, tests in Python), "keep" (a function that must return what it got). "pass" stands only
-where the program is honest and its hostile part must change nothing.
+A row: A(number, what it is, task, program, verdicts with control groups, verdicts without (None: the same), text in the reason).
+Tasks: "sum" (a Python program gets "3 4", must print 7), "sum in C" and other languages, "lines" (must print 1 to n), "add" (a
+function, its value compared outside), "assert" (a function, tests in Python), "keep" (a function that must return what it got).
+"pass" stands only where the program is honest and its hostile part must change nothing.
 """
 from collections import namedtuple
 
-Attack = namedtuple("Attack", "number what task program root nobody says")
+Attack = namedtuple("Attack", "number what task program groups alone says")
 C_HEAD = """#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -36,9 +36,9 @@ ADD = "\ndef add(a, b): return a + b"
 NINE = "\ndef add(a, b): return 9"
 
 
-def A(number, what, task, program, root, nobody=None, says=""):
+def A(number, what, task, program, groups, alone=None, says=""):
     words = lambda v: set(v.split())
-    return Attack(number, what, task, program, words(root), words(nobody or root), says)
+    return Attack(number, what, task, program, words(groups), words(alone or groups), says)
 
 
 def c(body):
@@ -59,14 +59,23 @@ def kills(number, *calls):
 
 USING_UP = [
     A(1, "fork bomb", "sum in C", c("signal(SIGCHLD, SIG_IGN); for (;;) fork()"), "timeout"),
+    A(1, "fork bomb", "sum in Bash", "f() { f | f & }; f; while :; do :; done", "timeout crash", "timeout crash"),
     A(1, "fork bomb", "sum", "import os\nwhile True:\n try: os.fork()\n except OSError: pass", "timeout"),
     A(2, "thread bomb", "sum", "import threading\ndef f():\n while True: pass\nfor i in range(999): threading.Thread(target=f).start()",
       "timeout crash memory"),
+    A(2, "thread bomb", "sum in C", "#include <pthread.h>\n#include <unistd.h>\nstatic void *f(void *p) { for (;;) pause(); return p; }\n"
+      "int main(void) { pthread_t t; while (pthread_create(&t, 0, f, 0) == 0); return 1; }", "crash"),
     A(3, "memory, page by page", "sum in C", c("for (;;) { char *p = malloc(1 << 20); if (!p) abort(); memset(p, 1, 1 << 20); }"),
       "memory", "memory crash"),
     A(3, "memory, page by page", "sum", "l = []\nwhile True: l.append(bytearray(1 << 20))", "memory", "memory crash"),
     A(4, "a huge map that is not touched", "sum in C",
       c("if (mmap(0, 1L << 40, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED) return 1; " + SUM_C), "pass", "crash"),
+    A(5, "memory that is shared", "sum in C", c("char *p = mmap(0, 1 << 30, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0); if (p == MAP_FAILED) return 1; "
+      "memset(p, 1, 1 << 30)"), "memory", "crash"),
+    A(5, "memory in files, and as much beside them", "sum", "f = open('a', 'wb')\ntry:\n while True: f.write(b'x' * 65536)\nexcept OSError: pass\n"
+      "b = bytearray(110 << 20)\nprint(9)", "memory", "memory crash wrong"),
+    A(5, "memory in sockets", "sum", "import socket\nl = []\nwhile True:\n l += socket.socketpair()\n l[-1].setblocking(False)\n try:\n"
+      "  while True: l[-1].send(b'x' * 65536)\n except BlockingIOError: pass", "crash memory"),
     A(5, "memory in files", "sum in C", c("char b[4096] = {1}, s[9]; for (int n = 0; n < 100; n++) { sprintf(s, \"%d\", n); "
       "int f = open(s, O_CREAT | O_WRONLY, 0600); while (write(f, b, 4096) > 0); }"), "wrong crash memory"),
     A(5, "memory in pipes and sockets", "sum", "import os, socket\nl = []\nwhile True:\n r, w = os.pipe()\n os.set_blocking(w, False)\n"
@@ -74,6 +83,7 @@ USING_UP = [
     A(5, "shared and anonymous memory", "sum in C", denied("syscall(SYS_memfd_create, \"m\", 0)", "syscall(SYS_shmget, 1, 4096, 01600)",
       "syscall(SYS_memfd_secret, 0)"), "wrong", says="found 'denied"),
     A(6, "a million files", "sum", "import os\nfor i in range(1000000): os.close(os.open(str(i), os.O_CREAT))", "crash", says="OSError"),
+    A(6, "names that are not there", "sum", "import os\nfor i in range(1 << 40):\n try: os.stat('x' * 200 + str(i))\n except OSError: pass", "timeout memory"),
     A(7, "descriptors", "sum", "import os\nwhile True: os.dup(0)", "crash", says="Too many open files"),
     A(7, "descriptors on their way", "sum in C", c("int p[2]; struct msghdr m = {0}; socketpair(1, 1, 0, p); "
       "puts(sendmsg(p[0], &m, 0) < 0 ? \"denied\" : \"sent\")"), "wrong", says="found 'denied"),
@@ -89,6 +99,7 @@ USING_UP = [
     A(11, "endless loop without signals", "sum in C", c("sigset_t s; sigfillset(&s); sigprocmask(SIG_BLOCK, &s, 0); for (;;)"), "timeout"),
     A(12, "sleeps", "sum", "import time\ntime.sleep(1e6)", "timeout"),
     A(12, "waits for nothing", "sum in C", c("for (;;) pause()"), "timeout"),
+    A(12, "selects nothing", "sum", "import select\nselect.select([], [], [])", "timeout"),
     A(12, "reads for ever", "sum", "import sys\nwhile True: sys.stdin.read()", "timeout"),
     A(13, "goes on after SIGXCPU", "sum", "import signal\nsignal.signal(signal.SIGXCPU, lambda *a: None)\nwhile True: pass", "timeout"),
     A(14, "stops itself", "sum", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)" + SUM, "timeout"),
@@ -130,6 +141,7 @@ REACHING_OUT = [
     A(25, "the internet", "sum", "import socket\nsocket.create_connection(('1.1.1.1', 80))", "crash", says="Permission"),
     A(25, "a name server", "sum", "import socket\nsocket.getaddrinfo('example.org', 80)", "crash"),
     A(25, "abstract sockets of the host", "sum", "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0x')", "crash", says="Permission"),
+    A(25, "a port of this host", "sum in Bash", "exec 3<>/dev/tcp/127.0.0.1/80 && echo 7 || exit 3", "crash"),
     A(26, "vsock, netlink, packet and raw sockets", "sum in C", denied("socket(40, 1, 0)", "socket(16, 3, 0)", "socket(17, 3, 0)",
       "socket(2, 3, 1)", "socket(38, 5, 0)"), "wrong", says="found 'denied"),
     *kills(27, "SYS_io_uring_setup", "SYS_io_uring_enter"),
@@ -142,6 +154,8 @@ REACHING_OUT = [
     A(31, "the kernel's switches", "sum", "open('/proc/sysrq-trigger', 'w').write('c')", "crash", says="No such file"),
     A(32, "inherited descriptors", "sum in C", c('int n = 0; for (int f = 3; f < 1024; f++) n += fcntl(f, F_GETFD) >= 0; printf("%d open\\n", n)'),
       "wrong", says="found '0 open"),
+    A(32, "inherited descriptors", "sum", "import os\nn = 0\nfor f in range(3, 1024):\n try: n += os.fstat(f) is not None\n except OSError: pass\n"
+      "print(n, 'open')", "wrong", says="found '0 open"),
     A(33, "a link to a file of the host", "sum", "import os\nos.symlink('/etc/passwd', 'a')\nprint(open('a').read())", "crash", says="No such file"),
     A(33, "its own program as a link", "sum", "import os\nfor f in os.listdir('.'):\n os.unlink(f)\n os.symlink('/etc/shadow', f)" + SUM, "pass"),
     A(34, "a hard link to a foreign file", "sum", "import os\nos.link(os.__file__, 'a')", "crash", says="OSError"),
@@ -153,6 +167,7 @@ REACHING_OUT = [
     A(36, "clone3, whose flags a filter cannot see", "sum in C", c('long a[11] = {CLONE_NEWUSER}; '
       'puts(syscall(SYS_clone3, a, 88) < 0 && errno == ENOSYS ? "denied" : "done")'), "wrong", says="found 'denied"),
     A(37, "programs that run as root", "sum", "import os\nos.execv('/usr/bin/su', ['su'])", "crash"),
+    A(37, "programs that run as root", "sum in Bash", "chmod +s /usr/bin/su; exec /usr/bin/su -c 'echo 7'", "crash"),
     A(37, "capabilities", "sum in C", denied("setuid(0)", "setgid(0)", "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 21, 0, 0)",
       "chown(\"/box\", 0, 0)"), "wrong", says="found 'denied"),
     *kills(38, "SYS_keyctl", "SYS_add_key"),
@@ -162,6 +177,8 @@ REACHING_OUT = [
     A(39, "typing into a terminal", "sum in C", denied("({ char x = 'x'; syscall(SYS_ioctl, 0, 0x5412, &x); })", 'open("/dev/tty", O_RDWR)'),
       "wrong", says="found 'denied"),
     *kills(40, "SYS_perf_event_open", "SYS_bpf", "SYS_userfaultfd", "SYS_kexec_load", "SYS_init_module", "SYS_modify_ldt"),
+    A(40, "another personality", "sum in C", denied("syscall(SYS_personality, 0x0040000)", "syscall(SYS_prctl, PR_SET_MDWE_, 1, 0, 0, 0)",
+      "syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)").replace("PR_SET_MDWE_", "65"), "wrong", says="found 'denied"),
     *kills(41, "SYS_clock_settime", "SYS_settimeofday"),
     A(41, "a better place in the schedule", "sum in C", denied("({ errno = 0; setpriority(PRIO_PROCESS, 0, -5); })",
       "({ struct sched_param p = {1}; sched_setscheduler(0, SCHED_FIFO, &p); })",
@@ -389,4 +406,74 @@ AT_OUR_DESIGN = [
       for task in ("add", "assert")],
 ]
 
-ATTACKS = USING_UP + REACHING_OUT + FOR_THE_REWARD + AT_OUR_DESIGN
+# The processes that a box is made of, and what they share with a program.
+CLONES = "import ctypes, os\nc = ctypes.CDLL(None, use_errno=True)\nif c.syscall(56, 0x8011, 0, 0, 0, 0) == 0:\n while True: pass" + SUM
+GUESSED = c("int h = -1; struct { unsigned short n; void *p; } f = {1, (unsigned long[]){0x7fff000000000006}}; h = syscall(SYS_seccomp, 1, FLAGS, &f); "
+            "if (h < 0) return 9; " + SUM_C)
+CLAIMS = "import os\ndef add(a, b):\n for f in range(3, 9):\n  try: os.write(f, b'%s')\n  except OSError: pass\n os._exit(0)"
+AT_THE_BOX = [
+    A(97, "a child of the zygote's, which nobody waits for", "sum in C", c("if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) for (;;) pause(); "
+      + SUM_C), "violation", says="clone"),
+    A(97, "a child of the zygote's, which nobody waits for", "sum", CLONES, "violation", says="clone"),
+    A(97, "a thread of the zygote's", "sum in C", c("syscall(SYS_clone, CLONE_PARENT | CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, 0, 0, 0, 0); " + SUM_C),
+      "violation", says="clone"),
+    A(98, "its first thread leaves, another goes on", "sum in C", "#include <pthread.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n"
+      "static void *f(void *p) { for (;;); return p; }\nint main(void) { pthread_t t; pthread_create(&t, 0, f, 0); syscall(SYS_exit, 0); }", "timeout"),
+    A(98, "its first thread leaves, another waits", "sum", "import ctypes, threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+      "ctypes.CDLL(None).syscall(60, 0)", "timeout"),
+    A(98, "a child that becomes nothing while its parent waits for that", "sum in C", c("if (vfork() == 0) for (;;) pause(); " + SUM_C), "timeout", "pass"),
+    A(98, "a chain of children, each the last", "sum in C", c("for (;;) if (fork() != 0) _exit(0)"), "wrong"),
+    A(98, "a child per signal", "sum", "import os, signal\nsignal.signal(signal.SIGCHLD, lambda *a: os.fork() or os._exit(0))\nif os.fork() == 0: os._exit(0)\n"
+      "while True: signal.pause()", "timeout crash", "crash"),
+    A(99, "a filter of its own", "sum in C", GUESSED.replace("FLAGS", "0"), "violation", says="seccomp"),
+    A(99, "a filter of its own, flagged as the zygote's", "sum in C", GUESSED.replace("FLAGS", "2"), "violation", "pass crash"),
+    A(99, "a listener of its own", "sum in C", GUESSED.replace("FLAGS", "8"), "violation", says="seccomp"),
+    A(100, "queues signals without end", "sum in C", c("sigset_t s; sigfillset(&s); sigprocmask(SIG_BLOCK, &s, 0); union sigval v = {0}; "
+      "for (int i = 0; i < 200000 && sigqueue(getpid(), 40, v) == 0; i++); " + SUM_C), "pass memory timeout"),
+    A(100, "timers without end", "sum in C", "#include <signal.h>\n#include <stdio.h>\n#include <time.h>\nint main(void) { timer_t t; for (int i = 0; i < 200000 && "
+      "timer_create(CLOCK_MONOTONIC, 0, &t) == 0; i++); " + SUM_C + " }", "pass memory timeout"),
+    A(101, "looks at the first process", "sum in C", denied("({ void *h; long n; syscall(SYS_get_robust_list, 1, &h, &n); })",
+      "({ struct { long a, b; } l; syscall(SYS_prlimit64, 1, 7, 0, &l); })", "syscall(SYS_pidfd_open, 1, 0)", "syscall(SYS_move_pages, 1, 0, 0, 0, 0, 0)",
+      "syscall(SYS_sched_setaffinity, 1, 8, \"x\")", "setpgid(1, 1)"), "wrong", says="found 'denied"),
+    A(101, "limits above its own", "sum in C", denied("({ struct rlimit r = {1 << 20, 1 << 20}; setrlimit(RLIMIT_NOFILE, &r); })",
+      "({ struct rlimit r = {-1, -1}; setrlimit(RLIMIT_CPU, &r); })", "({ struct rlimit r = {-1, -1}; setrlimit(RLIMIT_FSIZE, &r); })",
+      "({ struct rlimit r = {-1, -1}; setrlimit(RLIMIT_CORE, &r); })", "dup2(1, 960)", "dup2(1, 64)"), "wrong", says="found 'denied"),
+    A(102, "a pipe of packets as output", "sum in C", c("fcntl(1, F_SETFL, O_DIRECT); int a, b; if (scanf(\"%d%d\", &a, &b) != 2) return 1; char t[99]; "
+      "int n = sprintf(t, \"%d\\n\", a + b); for (int i = 0; i < n; i++) if (write(1, t + i, 1) != 1) return 1"), "pass"),
+    A(102, "an output that does not block", "sum", "import os\nos.set_blocking(1, False)\ntry:\n while True: os.write(1, b'7' * 65536)\nexcept BlockingIOError: os._exit(0)",
+      "wrong output"),
+    A(102, "text that a terminal would obey, or a log would believe", "sum", "import sys\nsys.stderr.write('\\x1b[2J\\r\\n{\"verdict\": \"pass\"}\\x00\\u202e\\n')\nexit(1)", "crash"),
+    A(103, "a deep tree of directories", "sum", "import os\ntry:\n while True:\n  os.mkdir('d')\n  os.chdir('d')\nexcept OSError: pass" + SUM, "pass"),
+    A(103, "after it", "sum", "import os\nassert os.listdir('.') == ['main.py']" + SUM, "pass"),
+    A(103, "its own work directory in the way", "sum", "import os\nfor f in (lambda: os.rmdir('/box'), lambda: os.rename('/box', '/x'), lambda: os.unlink('/tmp'),"
+      " lambda: os.symlink('/', '/box/box'), lambda: os.chmod('/box', 0)):\n try: f()\n except OSError: pass" + SUM, "pass"),
+    *[A(104, "other small integers", task, "import ctypes\ndef add(a, b):\n ctypes.memmove(id(9) + 24, id(3) + 24, 4)\n return 9", "wrong crash") for task in ("add", "assert")],
+    A(104, "after that", "sum", "assert 9 != 3 and 4 + 5 == 9" + SUM, "pass"),
+    *[A(105, f"claims {text}", "add", CLAIMS % text, "wrong") for text in ('{"v": 9, "v": 3}', '{"v": 3}{"v": 3}', '{"v": "3"}', '{"v": 3.0000001}', '{"v": [3]}',
+        '{"v": {"v": 3}}', '{"v": ["i", "3"]}', '{"v": ["l", 3]}', '{"v": true}', '{"v": 3, ', '[3]', '3', '/**/{"v": 3}', '{"v": ["d", [["v", 3]]]}', '{"V": 3}')],
+    A(105, "claims four million values", "add", "import os\ndef add(a, b):\n d = b'{\"v\": [\"l\", [' + b'[],' * 1390000 + b'[]]]}'\n for f in range(3, 9):\n  try:\n"
+      "   while d: d = d[os.write(f, d):]\n  except OSError: pass\n os._exit(0)", "wrong timeout", says=""),
+    *[A(106, f"returns {v} for a list of two", "keep", f"import array, collections\nclass E:\n __eq__ = lambda s, o: True\nclass L(list): pass\n"
+        f"P = collections.namedtuple('P', 'a b')\ndef keep(v): return {v}", "wrong")
+      for v in ("[E(), E()]", "[True, 2]", "{1, 2}", "{1: 1, 2: 2}", "range(1, 3)", "L(v)", "P(1, 2)", "b'\\x01\\x02'", "array.array('i', v)", "collections.deque(v)",
+                "[1, 2, None]", "[[1, 2]]", "['1', '2']", "[1.0000001, 2]", "'[1, 2]'", "[1, 2j]", "dict.fromkeys(v).keys()", "memoryview(b'\\x01\\x02')")],
+    *[A(107, f"returns {v}", task, f"import decimal, fractions\ndef add(a, b): return {v}", "wrong crash")
+      for v in ("'\\ud800'", "'3\\x00'", "fractions.Fraction(3)", "decimal.Decimal(3)", "-0.0 or '3'", "10 ** 5000", "5e-324", "...", "NotImplemented", "type(3)",
+                "globals()", "__import__('sys').modules") for task in ("add", "assert")],
+    A(108, "asks for the answer by hanging, crashing, passing", "assert", "import os\ndef add(a, b):\n if a == 1: return 3\n os.kill(os.getpid(), 9)", "crash"),
+    A(108, "gets in its own way, for the host to be blamed", "sum", "import threading, time\ndef f():\n for i in range(40): sum(range(300)); time.sleep(0)\n"
+      "for i in range(20): threading.Thread(target=f).start()\ntime.sleep(1e6)", "timeout", "timeout crash"),
+    *[A(109, what, "add in JavaScript", text, "wrong crash") for what, text in (
+        ("an object that writes itself", "const add = () => ({ toJSON: () => 3, valueOf: () => 3 })"),
+        ("a prototype for all", "Object.prototype.toJSON = () => 3\nArray.prototype.toJSON = () => 3\nconst add = () => [9]"),
+        ("a proxy", "const add = () => new Proxy([], { get: () => 3 })"), ("a big integer", "const add = () => 3n"),
+        ("a boxed number", "const add = () => new Number(3)"), ("a text", "const add = () => '3'"),
+        ("other tools", "JSON.stringify = () => '{\"v\":3}'\nBuffer.from = () => Buffer.alloc(0)\nArray.from = () => 3\nconst add = () => 9"),
+        ("another writer", "require('fs').writeSync = () => 1e9\nconst add = () => 9"), ("an end", "process.exit(0)"),
+        ("an end later", "process.on('exit', () => console.log('{\"v\":3}'))\nconst add = () => 9"),
+        ("another process", "require('child_process').execSync('echo 7')\nconst add = () => 3"),
+        ("a promise", "const add = async () => 3"), ("a claim of its own", "require('fs').writeSync(1, '{\"v\": 3}')\nconst add = () => 3"))],
+    A(109, "adds", "add in JavaScript", "const add = (a, b) => a + b", "pass"),
+]
+
+ATTACKS = USING_UP + REACHING_OUT + FOR_THE_REWARD + AT_OUR_DESIGN + AT_THE_BOX

@@ -22,7 +22,7 @@ static const char *program;
 enum { STARVED_MAX = 20 }; /* tries on a busy host */
 static bool cold;          /* a new interpreter for each run */
 
-static const struct box_limits limits = {.cpu_ms = 400,
+static struct box_limits limits = {.cpu_ms = 400,
     .wall_ms = 1500,
     .memory_bytes = 128 << 20,
     .processes = 16,
@@ -43,10 +43,10 @@ static void run(
         .file_count = 1,
         .cold = cold};
     if (phase == BOX_COMPILE) {
-        q.limits.cpu_ms = 20000;
-        q.limits.wall_ms = 60000;
+        q.limits.cpu_ms *= 50;
+        q.limits.wall_ms *= 40;
         q.limits.memory_bytes = 512 << 20;
-        q.limits.output_bytes = 16 << 20;
+        q.limits.work_bytes = q.limits.output_bytes = 16 << 20;
     }
     *ret = (struct box_result){.end = BOX_STARVED};
     for (int i = 0; i < STARVED_MAX && ret->end == BOX_STARVED; i++) {
@@ -84,7 +84,7 @@ static int count_bad(void)
             printf("skip: %s: no %s here\n", h->name, h->language);
             continue;
         }
-        if (getuid() != 0 && (strstr(h->source, "fork()") || strstr(h->name, "holds"))) {
+        if (!strstr(box_isolation(box), "cgroup") && strstr(h->source, "fork()")) {
             printf("skip: %s: without control groups there are no processes\n", h->name);
             continue;
         }
@@ -193,6 +193,7 @@ static void a_run_works(void)
 {
     struct box_result r;
     run_source("python", "print(1)", &r);
+    assert_string_equal(r.message, "");
     assert_int_equal(r.end, BOX_EXITED);
     assert_string_equal((const char *)r.output, "1\n");
     box_result_done(&r);
@@ -212,6 +213,33 @@ static void killed_parts_are_started_again(void **state)
     for (int i = 0; i < 1000 && tree_child(getpid()) == supervisor; i++)
         a_run_works(); /* a slot may live a little longer */
     assert_int_not_equal(tree_child(getpid()), supervisor);
+}
+
+/* Files stay when the program is killed for want of memory: had they all of it, its zygote would be
+ * killed next, and the program's end be a fault of the host. */
+static void files_do_not_take_the_zygotes_memory(void **state)
+{
+    static const char *const sources[][2] = {
+        {"c", "#include <fcntl.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n"
+              "static char b[1 << 16];\nint main(void) {\n"
+              " int f = open(\"f\", O_CREAT | O_WRONLY, 0600); while (write(f, b, sizeof b) > 0);\n"
+              " for (;;) memset(malloc(1 << 16), 1, 1 << 16);\n}\n"},
+        {"python", "f = open('f', 'wb')\ntry:\n while True: f.write(b'x' * 65536)\n"
+                   "except OSError: pass\na = []\nwhile True: a.append(bytearray(65536))\n"},
+    };
+    const struct box_limits all = limits;
+    for (size_t i = 0; i < 6; i++) {
+        struct box_result r;
+        const char *const *source = sources[i % 2];
+        limits.memory_bytes = 16 << 20;
+        limits.work_bytes = 64 << 20;
+        run_source(source[0], source[1], &r);
+        limits = all;
+        assert_string_equal(r.message, "");
+        assert_true(r.end == BOX_MEMORY || r.end == BOX_SIGNALLED || r.detail == 1);
+        box_result_done(&r);
+    }
+    a_run_works();
 }
 
 static void a_pair_is_connected(void **state)
@@ -288,12 +316,22 @@ static void what_cannot_run_is_a_fault(void **state)
     assert_int_equal(box_open("/no/such/cohort-box", &other, &e), ERR_FAIL);
 }
 
+/* On a processor that is emulated in software all takes COHORT_TEST_SLOW times as long. */
+static void be_patient(void)
+{
+    const char *text = getenv("COHORT_TEST_SLOW");
+    uint64_t times = text != NULL ? strtoull(text, NULL, 10) : 1;
+    limits.cpu_ms *= times;
+    limits.wall_ms *= times;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
     if (argc < 2)
         return 2;
     program = argv[1];
+    be_patient();
     bool nobody = argc > 2;
     if (nobody && getuid() != 0) {
         printf("skip: only root can become somebody else\n");
@@ -320,6 +358,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(random_numbers_differ),
         cmocka_unit_test(runs_do_not_see_each_other),
         cmocka_unit_test(killed_parts_are_started_again),
+        cmocka_unit_test(files_do_not_take_the_zygotes_memory),
         cmocka_unit_test(a_pair_is_connected),
         cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(what_cannot_run_is_a_fault),

@@ -1,11 +1,16 @@
 """The code scorer through cohort grade: right programs pass, wrong and hostile ones get their verdict and no reward."""
+import base64
 import json
 import os
+import pickle
+import subprocess
 import sys
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 
-from commands import NEEDS, check, cohort, equal, main, must, read_rows, write_rows
+from commands import NEEDS, check, cohort, equal, main, must, read_rows, refused, write_rows
+from e2e import BIN
 
 SUM = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "10 20\n", "stdout": "30\n"}, {"stdin": "-5 5\n", "stdout": "0\n"}]
 
@@ -216,6 +221,25 @@ def calls(directory, rng):
     check("test 2 of 3: expected 0, found 3" in got[4]["reason"], got[4]["reason"])
 
 
+def claims_cost_little(directory, rng):
+    """Four million values in a claim, in four threads: they are not taken apart, as none is the expected one. Parsed they took 200 MiB each."""
+    program = ("import os\ndef add(a, b):\n d = b'{\"v\": [\"l\", [' + b'[],' * 1390000 + b'[]]]}'\n"
+               " while d: d = d[os.write(3, d):]\n os._exit(0)")
+    data = write_rows(directory, "tasks.jsonl", [{"prompt": "add", "language": "python", "entry_point": "add", "tests": ADDS}])
+    responses = write_rows(directory, "r.jsonl", [{"id": 0, "response": program}] * 8)
+    with open(os.path.join(directory, "out"), "w+") as out:
+        p = subprocess.Popen([BIN["cohort"], "grade", "--data", data, "--responses", responses, "--workers", "4"], stdout=out, stderr=out)
+        _, status, use = os.wait4(p.pid, 0)
+        p.returncode = status
+        out.seek(0)
+        text = out.read()
+    if "a box cannot be made" in text:
+        print("skip: no sandbox")
+        return
+    equal(text.count("too long to be the expected one"), 8, text[:500])
+    check(use.ru_maxrss < 256 << 10, f"{use.ru_maxrss} KiB, expected less than 256 MiB")
+
+
 def calls_in_other_languages(directory, rng):
     value = {"a": [1, 2.5, "x", None, True], "b": {}}
     tests = [call(v, expected=v) for v in (value, 3, 0.1, [], "\u00e4")]
@@ -249,6 +273,42 @@ def as_apps_writes_them(directory, rng):
     equal([(g["verdict"], g["reward"]) for g in got], [("pass", 1)] * 3 + [("wrong", 0)], f"{got}")
 
 
+def packed(cases, protocol=4):
+    """As LiveCodeBench packs its hidden tests."""
+    return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(cases), protocol))).decode()
+
+
+def as_livecodebench_writes_them(directory, rng):
+    """Both kinds of tests; the hidden ones count, packed by any protocol, small or beyond a frame of pickle."""
+    sums = [{"input": f"{i} {i}\n", "output": f"{2 * i}\n", "testtype": "stdin"} for i in range(1, 40)]
+    twice = [{"input": '[1, 2]\n"x"', "output": '[1, 2, 1, 2, "x"]', "testtype": "functional"}, {"input": "[]\nnull", "output": "[null]"}]
+    long = [{"input": " ".join(["1"] * 60000), "output": "60000"}]
+    row = lambda i, public, hidden, **more: {"question_title": "t", "question_content": "q", "question_id": f"q{i}", "platform": "leetcode",
+                                             "starter_code": "", "difficulty": "easy", "metadata": "{}", "public_test_cases": json.dumps(public),
+                                             "private_test_cases": hidden, **more}
+    rows = [row(p, sums[:1], packed(sums[1:], p)) for p in range(2, 6)]
+    rows += [row(6, sums[:1], json.dumps(sums[1:])), row(7, [], packed(long)), row(8, twice[:1], packed(twice[1:]), metadata='{"func_name": "twice"}',
+             starter_code="class Solution:\n    def twice(self, v: List[int], x) -> List[int]:\n        ")]
+    right, shown = "print(sum(map(int, input().split())))", "print(2)"
+    method = "class Solution:\n    def twice(self, v: List[int], x): return v + v + [x]"
+    cases = [(i, right, "pass") for i in range(6)] + [(i, shown, "wrong") for i in range(5)] + [
+        (6, method, "pass"), (6, method.replace("v + v", "v"), "wrong"), (6, "class Solution:\n    def twice(self, v, x): return [1, 2, 1, 2, 'x']", "wrong")]
+    data = write_rows(directory, "lcb.jsonl", rows)
+    responses = write_rows(directory, "r.jsonl", [{"id": rows[i]["question_id"], "response": f"```python\n{text}\n```"} for i, text, _ in cases])
+    got = read_rows(must(cohort("grade", "--data", data, "--responses", responses)))
+    equal([(g["id"], g["verdict"]) for g in got], [(rows[i]["question_id"], v) for i, _, v in cases], f"{[g['reason'] for g in got]}")
+
+    class Runs:
+        def __reduce__(self):
+            return print, ("run",)
+
+    squeeze = lambda data: base64.b64encode(zlib.compress(data)).decode()
+    for bad in ("x", squeeze(b""), squeeze(pickle.dumps(Runs())), squeeze(pickle.dumps(["[]"])), squeeze(pickle.dumps("[]") + b"."), squeeze(pickle.dumps("[]")[:-1]),
+                squeeze(pickle.dumps("{}")), squeeze(b"X\xff\xff\xff\xff[]."), squeeze(b"\x8d" + b"\xff" * 8 + b"[]."), squeeze(b"X\2\0\0\0[]X\2\0\0\0[]."),
+                squeeze(bytes(80 << 20)), packed(sums)[:-8], base64.b64encode(pickle.dumps("[]")).decode(), packed([{"input": 3, "output": "3"}])):
+        refused(cohort("grade", "--data", write_rows(directory, "bad.jsonl", [row(0, sums, bad)]), "--responses", responses), 4, "private_test_cases")
+
+
 def first_failed_test(directory, rng):
     """Whatever threads do, the first test in their order that is not passed is the one that is told."""
     program = "n = int(input())\nif n in (%s): exit(1)\nprint(n)"
@@ -271,4 +331,5 @@ def compiled_once(directory, rng):
 
 
 main(each_language, verdicts, tasks_that_cannot_be_judged, compiling, assertions, values_and_handles, calls,
-     calls_in_other_languages, as_apps_writes_them, first_failed_test, compiled_once, needs=NEEDS)
+     claims_cost_little, calls_in_other_languages, as_apps_writes_them,
+     as_livecodebench_writes_them, first_failed_test, compiled_once, needs=NEEDS)

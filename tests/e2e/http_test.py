@@ -15,6 +15,21 @@ from e2e import BIN, DEADLINE_S, Daemons, ROOT, check, cohort, equal, main, must
 from http_server import Asking, Server, can_box, python, fields, TOKEN, JSON, GOOD
 
 
+def fetch_files(s):
+    """Regular files that the program left, as bytes; whatever else it puts at their names is not there."""
+    want = lambda program, *names, **more: {n: base64.b64decode(t) for n, t in s.post("/run_code", python(program, fetch_files=names, **more))["files"].items()}
+    equal(want("open('a', 'wb').write(bytes(range(256)) * 9)\nopen('b', 'w')\nopen('c', 'w').write('c')", "a", "b", "no"), {"a": bytes(range(256)) * 9, "b": b""}, "files")
+    equal(want("import os\nos.unlink('d.txt')\nopen('d.txt', 'w').write('new')", "d.txt", "main.py", files={"d.txt": "b2xk"})["d.txt"], b"new", "one that was given")
+    equal(want("open('a', 'w').write('x')\nimport os\nif os.fork() == 0:\n while True: open('a', 'w').write('yy')", "a").get("a", b"") in (b"x", b"yy", b""), True,
+          "one that is written on and on")
+    equal(want("open('a', 'w').write('kept')\nwhile True: pass", "a", run_timeout=0.2), {"a": b"kept"}, "after a time-out")
+    equal(want("import os\nos.symlink('/etc/passwd', 'a')\nos.symlink('main.py', 'b')\nos.mkfifo('c')\nos.mkdir('d')\nos.symlink('/dev/zero', 'e')\n"
+               "os.truncate(os.open('f', os.O_CREAT | os.O_RDWR), 9 << 20)\nopen('g', 'w').write('g')\nos.chmod('g', 0)\nos.chmod('.', 0)", *"abcdefg"), {"g": b"g"}, "no files")
+    got = want("for n in 'abc': open(n, 'wb').write(n.encode() * (3 << 20))", "a", "b", "c")
+    equal({n: len(t) for n, t in got.items()}, {"a": 3 << 20, "b": 3 << 20}, "up to 8 MiB")
+    check(s.post("/run_code", python("print(1)", fetch_files=["a"] * 8))["files"] == {}, "nothing is there")
+
+
 def run_code(directory, rng):
     """SandboxFusion's shapes: its status rule, streams, files, limits."""
     with Server(directory) as s:
@@ -46,12 +61,15 @@ def run_code(directory, rng):
         got = s.post("/run_code", {"language": "cpp", "code": "#include \"h.h\"\nint main() { return N; }",
                                    "files": {"h.h": base64.b64encode(b"#define N 7").decode()}})
         equal((got["compile_result"]["return_code"], got["run_result"]["return_code"]), (0, 7), "C++ with a header")
+        fetch_files(s)
         got = s.post("/run_code", {"language": "cpp", "code": "int main() { return x; }"})
         equal((got["status"], got["run_result"]), ("Failed", None), "what does not compile")
         check(got["compile_result"]["return_code"] == 1 and "'x' was not declared" in got["compile_result"]["stderr"], f"{got}")
         for bad, word in (({"language": "go"}, "'go' is not offered"), ({"language": None}, "needed"), ({"run_timeout": -1}, "run_timeout"),
                           ({"files": {"../x": data}}, "without '/'"), ({"files": {"x": "%"}}, "base64"), ({"files": []}, "object"),
-                          ({"files": {"main.py": data}}, "the program itself"), ({"fetch_files": ["x"]}, "fetch"), ({"stdin": 3}, "stdin"),
+                          ({"files": {"main.py": data}}, "the program itself"), ({"fetch_files": ["../x"]}, "without '/'"), ({"fetch_files": [""]}, "without '/'"),
+                          ({"fetch_files": [3]}, "expected names"), ({"fetch_files": ["a\0b"]}, "expected names"), ({"fetch_files": ["x"] * 9}, "over 8"),
+                          ({"fetch_files": "x"}, "fetch_files"), ({"stdin": 3}, "stdin"),
                           ({"memory_limit_MB": 1}, "memory_limit_MB"), ({"code": None}, "needed")):
             got = s.post("/run_code", {**python("print(1)"), **bad}, status=422)
             check(word in got["detail"], f"{bad}: {got}")

@@ -21,7 +21,7 @@ static void try_results(const uint8_t *data, size_t n, size_t count)
     CLEANUP_BUF struct buf one = {0}, two = {0};
     if (!wire_results_unpack(data, n, r, count)) {
         for (size_t i = 0; i < BOX_PAIR; i++)
-            require(r[i].output == NULL && r[i].errors == NULL);
+            require(r[i].output == NULL && r[i].errors == NULL && r[i].files == NULL);
         return;
     }
     wire_parts_begin(&one, count);
@@ -44,17 +44,17 @@ static void try_results(const uint8_t *data, size_t n, size_t count)
 static size_t unpack_and_pack(const uint8_t *data, size_t n, struct buf *ret)
 {
     struct box_request q[BOX_PAIR];
-    struct box_file *files[BOX_PAIR] = {0};
-    size_t count = wire_requests_unpack(data, n, q, files);
+    struct wire_lists lists[BOX_PAIR];
+    size_t count = wire_requests_unpack(data, n, q, lists);
     wire_parts_begin(ret, count);
     for (size_t i = 0; i < count; i++) {
         require(q[i].file_count <= BOX_FILES_MAX && q[i].phase <= BOX_PROBE);
         for (size_t k = 0; k < q[i].file_count; k++)
             require(strchr(q[i].files[k].name, '/') == NULL);
+        for (size_t k = 0; k < q[i].fetch_count; k++)
+            require(strchr(q[i].fetch[k], '/') == NULL);
         wire_request_add(ret, &q[i]);
     }
-    for (size_t i = 0; i < BOX_PAIR; i++)
-        free(files[i]);
     return count;
 }
 

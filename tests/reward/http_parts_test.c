@@ -9,7 +9,7 @@
 /* cmocka needs those before it */
 #include <cmocka.h>
 
-#include "reward-server/http/base64.h"
+#include "common/base/base64.h"
 #include "reward-server/http/body.h"
 #include "reward-server/http/gate.h"
 #include "reward-server/http/routes.h"

@@ -1,7 +1,7 @@
-/* base64.h: RFC 4648 section 4, with padding, for file contents in JSON and for the Basic scheme.
+/* base64.h: RFC 4648 section 4, with padding, for bytes in JSON and in HTTP.
  * Pure; any thread. */
-#ifndef COHORT_HTTP_BASE64_H
-#define COHORT_HTTP_BASE64_H
+#ifndef COHORT_BASE_BASE64_H
+#define COHORT_BASE_BASE64_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* base64.c: see base64.h. */
-#include "reward-server/http/base64.h"
+#include "common/base/base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
