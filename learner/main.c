@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/line.h"
 #include "common/model/engine.h"
 #include "common/net/work.h"
 #include "common/tensor/ops.h"
@@ -27,34 +27,19 @@ static const char doc[] = "Owns a run: plans what is sampled, hands it to actors
 
 /* ---- options ---- */
 
-enum {
-    KEY_RUN = 'r',
-    KEY_CONF = 1000,
-    KEY_SET,
-    KEY_PARENT,
-    KEY_FAULT,
-    KEY_LOG,
-    KEY_ACCEPT,
-    FD_MAX = 65535
-};
+enum { KEY_RUN = 'r', KEY_CONF = 1000, KEY_ACCEPT };
 
 static const struct argp_option argp_options[] = {
     {"run", KEY_RUN, "DIR", 0, "run directory; made when it is not there", 0},
     {"conf", KEY_CONF, "FILE", 0, "run file; default: RUN/run.conf of a run that exists", 0},
-    {"set", KEY_SET, "SECTION.KEY=VALUE", 0, "one option, over the file's", 0},
-    {"log-level", KEY_LOG, "LEVEL", 0, "debug, info (default), warn or error", 0},
     {"accept-training-id", KEY_ACCEPT, NULL, 0,
         "go on although the checkpoint's arithmetic was another; bits may then differ", 0},
-    {"parent-fd", KEY_PARENT, "N", OPTION_HIDDEN, "end when this file descriptor ends", 0},
-    {"fault", KEY_FAULT, "SITE:NTH:ACTION", OPTION_HIDDEN, "arm a fault point", 0},
     {0},
 };
 
 struct options {
     struct rundir_args run;
-    const char **sets; /* owned; the strings are argv's */
-    const char *log_level, *fault;
-    int parent_fd;
+    struct line line;
     bool accept_training_id;
 };
 
@@ -68,28 +53,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case KEY_CONF:
         o->run.conf = arg;
         break;
-    case KEY_SET:
-        o->sets = mem_grow(o->sets, o->run.set_count + 1, sizeof(*o->sets));
-        o->sets[o->run.set_count++] = arg;
-        break;
-    case KEY_LOG:
-        o->log_level = arg;
-        break;
-    case KEY_FAULT:
-        o->fault = arg;
-        break;
     case KEY_ACCEPT:
         o->accept_training_id = true;
         break;
-    case KEY_PARENT: {
-        char *end;
-        errno = 0;
-        long v = strtol(arg, &end, 10);
-        if (errno != 0 || end == arg || *end != '\0' || v < 0 || v > FD_MAX)
-            argp_error(state, "--parent-fd '%s': expected a file descriptor", arg);
-        o->parent_fd = (int)v;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->line;
         break;
-    }
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
@@ -105,18 +74,13 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 
 static int parse_options(int argc, char **argv, struct options *o, struct err *e)
 {
-    const struct argp argp = {.options = argp_options, .parser = on_option, .doc = doc};
-    enum log_level level = LOG_INFO;
-    argp_err_exit_status = 2;
-    if (argp_parse(&argp, argc, argv, 0, NULL, o) != 0)
-        return err_set(e, ERR_USAGE, "command line: %s", strerror(errno));
-    o->run.sets = o->sets;
-    if (o->log_level != NULL && log_level_parse(o->log_level, &level, e) != 0)
-        return err_set(e, ERR_USAGE, "--log-level: %s", e->msg);
-    log_setup(level, "");
-    if (o->fault != NULL && fault_arm(o->fault, e) != 0)
-        return err_set(e, ERR_USAGE, "--fault: %s", e->msg);
-    return 0;
+    static const struct argp_child children[] = {{&line_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = argp_options, .parser = on_option, .doc = doc, .children = children};
+    int r = line_parse(&argp, argc, argv, o, &o->line, e);
+    o->run.sets = o->line.sets;
+    o->run.set_count = o->line.set_count;
+    return r;
 }
 
 /* ---- threads ----
@@ -260,7 +224,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
     r = stages_new(&st, &l->stages, e);
     params_done(&l->model.params); /* the trainer has its own */
     if (r == 0)
-        r = run_threads(l, o->parent_fd, e);
+        r = run_threads(l, o->line.parent_fd, e);
     stages_free(l->stages);
     service_close(l->service);
     return r;
@@ -268,7 +232,7 @@ static int serve(struct learner *l, const struct options *o, struct err *e)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.parent_fd = -1};
+    struct options o = {.line = LINE_NONE};
     struct learner l = {.dir = {.lock_fd = -1}, .stopped = ATOMIC_FLAG_INIT};
     struct err e = {0};
     log_setup(LOG_INFO, "");
@@ -281,7 +245,7 @@ int main(int argc, char **argv)
         recipe_done(&l.recipe);
         rundir_close(&l.dir);
     }
-    free(o.sets);
+    line_done(&o.line);
     if (r != 0)
         fprintf(stderr, "cohort-learner: %s\n", e.msg);
     return err_exit_status(r);

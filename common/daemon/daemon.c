@@ -6,22 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/base/fault.h"
 #include "common/base/log.h"
+#include "common/daemon/line.h"
 #include "common/recipe/recipe.h"
 
-enum { FD_MAX = 65535 };
-
-enum {
-    KEY_RUN = 'r',
-    KEY_CONNECT = 'c',
-    KEY_NAME = 'n',
-    KEY_CONF = 1000,
-    KEY_SET,
-    KEY_PARENT,
-    KEY_FAULT,
-    KEY_LOG
-};
+enum { KEY_RUN = 'r', KEY_CONNECT = 'c', KEY_NAME = 'n', KEY_CONF = 1000 };
 
 static const struct argp_option argp_options[] = {
     {"run", KEY_RUN, "DIR", 0, "run directory on this host: its file `address` says where", 0},
@@ -29,24 +18,19 @@ static const struct argp_option argp_options[] = {
         0},
     {"name", KEY_NAME, "NAME", 0, "of this worker, [a-z0-9._-]{1,64}; made up when absent", 0},
     {"conf", KEY_CONF, "FILE", 0, "run file whose live options of this daemon apply", 0},
-    {"set", KEY_SET, "SECTION.KEY=VALUE", 0, "one option, over the file's", 0},
-    {"log-level", KEY_LOG, "LEVEL", 0, "debug, info (default), warn or error", 0},
-    {"parent-fd", KEY_PARENT, "N", OPTION_HIDDEN, "end when this file descriptor ends", 0},
-    {"fault", KEY_FAULT, "SITE:NTH:ACTION", OPTION_HIDDEN, "arm a fault point", 0},
     {0},
 };
 
 /* Where the command line puts what the options need in their turn. */
-struct line {
+struct worker_line {
     struct daemon_options *o;
     const struct daemon_more *more;
-    const char *conf, *log_level, *fault;
-    const char **sets; /* owned; the strings are argv's */
-    size_t set_count;
+    struct line line;
+    const char *conf;
 };
 
 /* Two learners are too many, and none is too few unless the daemon serves somebody else. */
-static void check_learner(const struct line *line, struct argp_state *state)
+static void check_learner(const struct worker_line *line, struct argp_state *state)
 {
     const struct daemon_more *more = line->more;
     bool alone = more != NULL && more->alone(more->input);
@@ -57,18 +41,9 @@ static void check_learner(const struct line *line, struct argp_state *state)
             more != NULL ? "; or serve without one: " : "", more != NULL ? more->alone_option : "");
 }
 
-static int parse_fd(const char *text)
-{
-    char *end;
-    errno = 0;
-    long v = strtol(text, &end, 10);
-    bool good = errno == 0 && end != text && *end == '\0' && v >= 0 && v <= FD_MAX;
-    return good ? (int)v : -1;
-}
-
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
-    struct line *line = state->input;
+    struct worker_line *line = state->input;
     switch (key) {
     case KEY_RUN:
         line->o->run_dir = arg;
@@ -82,26 +57,13 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case KEY_CONF:
         line->conf = arg;
         break;
-    case KEY_SET:
-        line->sets = mem_grow(line->sets, line->set_count + 1, sizeof(*line->sets));
-        line->sets[line->set_count++] = arg;
-        break;
-    case KEY_LOG:
-        line->log_level = arg;
-        break;
-    case KEY_FAULT:
-        line->fault = arg;
-        break;
-    case KEY_PARENT:
-        if ((line->o->parent_fd = parse_fd(arg)) < 0)
-            argp_error(state, "--parent-fd '%s': expected a file descriptor", arg);
-        break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
     case ARGP_KEY_INIT:
+        state->child_inputs[0] = &line->line;
         if (line->more != NULL)
-            state->child_inputs[0] = line->more->input;
+            state->child_inputs[1] = line->more->input;
         break;
     case ARGP_KEY_END:
         check_learner(line, state);
@@ -109,18 +71,6 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
-    return 0;
-}
-
-/* What takes effect at once. */
-static int apply_line(const struct line *line, struct err *e)
-{
-    enum log_level level = LOG_INFO;
-    if (line->log_level != NULL && log_level_parse(line->log_level, &level, e) < 0)
-        return err_set(e, ERR_USAGE, "--log-level: %s", e->msg);
-    log_setup(level, "");
-    if (line->fault != NULL && fault_arm(line->fault, e) < 0)
-        return err_set(e, ERR_USAGE, "--fault: %s", e->msg);
     return 0;
 }
 
@@ -142,23 +92,19 @@ static char *make_name(const char *kind)
 int daemon_options_parse(int argc, char **argv, const char *kind, const char *doc,
     const struct daemon_more *more, struct daemon_options *ret, struct err *e)
 {
-    struct daemon_options o = {.name = NULL, .parent_fd = -1};
-    struct line line = {.o = &o, .more = more};
-    const struct argp_child children[] = {{more != NULL ? more->argp : NULL, 0, NULL, 0}, {0}};
-    const struct argp argp = {.options = argp_options,
-        .parser = on_option,
-        .doc = doc,
-        .children = more != NULL ? children : NULL};
-    argp_err_exit_status = 2;
-    int r = argp_parse(&argp, argc, argv, 0, NULL, &line);
-    if (r != 0)
-        return err_set(e, ERR_USAGE, "command line: %s", strerror(r));
-    o.name = o.name != NULL ? mem_strdup(o.name) : make_name(kind);
+    struct daemon_options o = {.name = NULL};
+    struct worker_line line = {.o = &o, .more = more, .line = LINE_NONE};
+    const struct argp_child children[] = {
+        {&line_argp, 0, NULL, 0}, {more != NULL ? more->argp : NULL, 0, NULL, 0}, {0}};
+    const struct argp argp = {
+        .options = argp_options, .parser = on_option, .doc = doc, .children = children};
     o.config = config_new(recipe_options);
-    r = apply_line(&line, e);
+    int r = line_parse(&argp, argc, argv, &line, &line.line, e);
+    o.name = o.name != NULL ? mem_strdup(o.name) : make_name(kind);
+    o.parent_fd = line.line.parent_fd;
     if (r == 0)
-        r = recipe_read(o.config, line.conf, line.sets, line.set_count, e);
-    free(line.sets);
+        r = recipe_read(o.config, line.conf, line.line.sets, line.line.set_count, e);
+    line_done(&line.line);
     if (r < 0) {
         daemon_options_done(&o);
         return r;

@@ -183,7 +183,8 @@ static void test_bad_configuration(void **state)
     assert_int_equal(s->status, 3);
     assert_has(s->err, "unknown key 'stepz'");
     run(s, (const char *const[]){"--actors", "many", NULL});
-    assert_int_equal(s->status, 3);
+    assert_int_equal(s->status, 2);
+    assert_has(s->err, "--actors many");
     run(s, (const char *const[]){"--nonsense", NULL});
     assert_int_equal(s->status, 2);
     run(s, (const char *const[]){"another.conf", NULL});
