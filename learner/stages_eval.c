@@ -5,7 +5,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "learner/eval.h"
-#include "learner/publish.h"
 #include "learner/stages_impl.h"
 
 static const double GREEDY_FALL_ALARM = 0.2; /* below the best so far */
@@ -162,25 +161,6 @@ static int check_gate(struct stages *s, bool failed_before, struct err *e)
     return r;
 }
 
-static int write_model(struct stages *s, struct err *e)
-{
-    const struct params *p = trainer_state(s->trainer).params;
-    struct hash digest = params_digest(p);
-    for (;;) {
-        struct err why = {0};
-        int r = publish_model(
-            s->o.run_dir, s->st->name, p, &digest, s->o.model->tokenizer, &s->scratch, &why);
-        if (r == 0)
-            return 0;
-        if (r != ERR_RETRY) {
-            *e = why;
-            return r;
-        }
-        if ((r = stages_pause(s, &why, e)) != 0)
-            return r;
-    }
-}
-
 int stages_finish(struct stages *s, struct err *e)
 {
     struct stage_row row;
@@ -188,7 +168,7 @@ int stages_finish(struct stages *s, struct err *e)
     if (r == 0 && !row.finished)
         r = check_gate(s, row.failed, e);
     if (r == 0)
-        r = write_model(s, e);
+        r = stages_write_model(s, e);
     if (r != 0 || row.finished)
         return r;
     uint32_t pruned;

@@ -63,23 +63,37 @@ int stages_event(struct stages *s, const char *level, const char *kind, const ch
 int stages_resume(
     struct stages *s, uint32_t *ret_stage, uint32_t *ret_step, struct err *e) ERR_WARN_UNUSED;
 
-/* Writes the weights file of a version again when the database names it and it is gone. */
-int stages_ensure_file(struct stages *s, uint64_t version, struct err *e) ERR_WARN_UNUSED;
-
 /* ---- stages_step.c ---- */
 
 int stages_begin(
     struct stages *s, struct err *e) ERR_WARN_UNUSED; /* the commit that starts the stage */
 int stages_step(struct stages *s, uint32_t step, struct err *e) ERR_WARN_UNUSED;
+/* Version of the parameters after `done` steps of the stage. */
+int stages_version_after(
+    struct stages *s, uint32_t done, uint64_t *ret, struct err *e) ERR_WARN_UNUSED;
+
+/* ---- stages_files.c ----
+ *
+ * What is written is the trainer's parameters. While the disk is full these wait and try again. */
+
+/* The weights file of a version; digest: of the parameters. */
+int stages_publish(struct stages *s, uint64_t version, const struct hash *digest,
+    uint64_t *ret_bytes, struct err *e) ERR_WARN_UNUSED;
+/* Writes the weights file of a version again when the database names it and it is gone. */
+int stages_ensure_file(struct stages *s, uint64_t version, struct err *e) ERR_WARN_UNUSED;
+/* After `done` steps of the stage. */
+int stages_write_checkpoint(struct stages *s, uint32_t done, const struct hash *digest,
+    struct hash *ret_manifest, struct err *e) ERR_WARN_UNUSED;
+/* The stage's result as a model directory. */
+int stages_write_model(struct stages *s, struct err *e) ERR_WARN_UNUSED;
+/* Removes the weights that nothing needs once `newest` is committed, for the commit that says so;
+ * the caller frees *ret. */
+int stages_prune_versions(struct stages *s, uint64_t newest, uint64_t **ret, size_t *ret_count,
+    struct err *e) ERR_WARN_UNUSED;
 /* Removes the oldest checkpoint beyond the number to keep, for the commit that says so: *ret_count
  * is 0 or 1. */
 int stages_prune_checkpoint(
     struct stages *s, uint32_t *ret, size_t *ret_count, struct err *e) ERR_WARN_UNUSED;
-/* Version of the parameters after `done` steps of the stage. */
-int stages_version_after(
-    struct stages *s, uint32_t done, uint64_t *ret, struct err *e) ERR_WARN_UNUSED;
-int stages_publish(struct stages *s, uint64_t version, const struct hash *digest,
-    uint64_t *ret_bytes, struct err *e) ERR_WARN_UNUSED;
 
 /* ---- stages_summary.c ---- */
 

@@ -1,4 +1,4 @@
-/* stages_resume.c: where a run goes on: checkpoint, first version, weights files. */
+/* stages_resume.c: where a run goes on: its newest sound checkpoint, or its first version. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,28 +8,7 @@
 #include "learner/publish.h"
 #include "learner/stages_impl.h"
 
-/* ---- weights files ---- */
-
-int stages_ensure_file(struct stages *s, uint64_t version, struct err *e)
-{
-    char relative[PUBLISH_PATH];
-    publish_path(version, relative);
-    CLEANUP_FREE char *path = mem_printf("%s/%s", s->o.run_dir, relative);
-    CLEANUP_FREE struct version_row *rows = NULL;
-    size_t count;
-    if (file_exists(path))
-        return 0;
-    int r = service_versions(s->o.service, &rows, &count, e);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        if (rows[i].version != version)
-            continue;
-        struct hash digest = params_digest(trainer_state(s->trainer).params);
-        uint64_t bytes;
-        log_warn("stages", "weights file is gone, writing it again", LOG_STR("path", relative));
-        return stages_publish(s, version, &digest, &bytes, e);
-    }
-    return r;
-}
+/* ---- the beginning ---- */
 
 /* Without a checkpoint the run begins again at version 0: the model must still be the one it began
  * with. */

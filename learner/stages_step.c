@@ -1,4 +1,4 @@
-/* stages_step.c: one step: compute, make durable, commit; and the commit that starts a stage. */
+/* stages_step.c: one step, from its groups to its commit; and the commit that starts a stage. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,93 +73,6 @@ static void plan_after(const struct stages *s, uint32_t done, uint64_t version, 
             eval_plan(s->o.recipe, s->stage, done, s->eval, version, &count);
         plan_append(l, items, count);
     }
-}
-
-/* ---- durable files ---- */
-
-int stages_publish(struct stages *s, uint64_t version, const struct hash *digest,
-    uint64_t *ret_bytes, struct err *e)
-{
-    for (;;) {
-        struct err why = {0};
-        int r = publish_version(s->o.run_dir, version, trainer_state(s->trainer).params, digest,
-            &s->scratch, ret_bytes, &why);
-        if (r == 0)
-            return 0;
-        if (r != ERR_RETRY) {
-            *e = why;
-            return r;
-        }
-        if ((r = stages_pause(s, &why, e)) != 0)
-            return r;
-    }
-}
-
-static int write_checkpoint(struct stages *s, uint32_t done, const struct hash *digest,
-    struct hash *ret_manifest, struct err *e)
-{
-    struct checkpoint_state c = {.stage = s->stage,
-        .step = done,
-        .updates = s->updates,
-        .digest = *digest,
-        .numerics_id = s->o.numerics_id};
-    (void)snprintf(c.training_id, sizeof(c.training_id), "%s", s->o.training_id);
-    for (;;) {
-        struct err why = {0};
-        int r = checkpoint_write(s->o.run_dir, &c, s->trainer, ret_manifest, &why);
-        if (r == 0)
-            return 0;
-        if (r != ERR_RETRY) {
-            *e = why;
-            return r;
-        }
-        if ((r = stages_pause(s, &why, e)) != 0)
-            return r;
-    }
-}
-
-/* Unlinks what the prune rule lets go before the commit that says so; a crash between the two
- * leaves rows whose file is missing and which the next commit prunes. */
-static int prune_versions(
-    struct stages *s, uint64_t newest, uint64_t **ret, size_t *ret_count, struct err *e)
-{
-    CLEANUP_FREE struct version_row *rows = NULL;
-    size_t count;
-    int r = service_versions(s->o.service, &rows, &count, e);
-    if (r != 0)
-        return r;
-    uint64_t pinned[2];
-    struct publish_keep k = {.newest = newest, .keep = s->st->lag + 2, .pinned = pinned};
-    if (s->st->kind == STAGE_GRPO && s->st->loss.kl_coef != 0)
-        pinned[k.pinned_count++] = s->first_version;
-    if (s->has_checkpoint_version)
-        pinned[k.pinned_count++] = s->checkpoint_version;
-    CLEANUP_FREE uint64_t *list = mem_array(count + 1, sizeof(*list));
-    size_t pruned = publish_prunable(rows, count, &k, list);
-    for (size_t i = 0; i < pruned; i++) {
-        if ((r = publish_unlink(s->o.run_dir, list[i], e)) != 0)
-            return r;
-    }
-    *ret = steal(&list);
-    *ret_count = pruned;
-    return 0;
-}
-
-/* One a step is enough, since a step adds one at most; and only committed ones count, so that a
- * crash before the commit leaves the one that the database names. */
-int stages_prune_checkpoint(struct stages *s, uint32_t *ret, size_t *ret_count, struct err *e)
-{
-    *ret_count = 0;
-    if (s->checkpoint_count <= s->o.recipe->keep_checkpoints)
-        return 0;
-    int r = checkpoint_remove(s->o.run_dir, s->checkpoints[0], e);
-    if (r != 0)
-        return r;
-    *ret = (uint32_t)s->checkpoints[0];
-    *ret_count = 1;
-    s->checkpoint_count--;
-    memmove(s->checkpoints, s->checkpoints + 1, s->checkpoint_count * sizeof(*s->checkpoints));
-    return 0;
 }
 
 /* ---- the start of a stage ---- */
@@ -434,7 +347,7 @@ static int add_version(
     int r = stages_publish(s, sc->version.version, digest, &sc->version.bytes, e);
     if (r != 0)
         return r;
-    r = prune_versions(
+    r = stages_prune_versions(
         s, sc->version.version, &sc->pruned_versions, &sc->c.pruned_version_count, e);
     sc->c.pruned_versions = sc->pruned_versions;
     return r;
@@ -449,7 +362,7 @@ static int add_checkpoint(struct stages *s, struct step_commit *sc, uint32_t don
         .digest = *digest};
     checkpoint_path(s->updates, sc->checkpoint_path);
     sc->c.checkpoint = &sc->checkpoint;
-    return write_checkpoint(s, done, digest, &sc->checkpoint.manifest, e);
+    return stages_write_checkpoint(s, done, digest, &sc->checkpoint.manifest, e);
 }
 
 /* Weights file and checkpoint, each when due; then what they let go. */
