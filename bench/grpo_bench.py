@@ -41,7 +41,7 @@ group = {GROUP}
 [actor]
 count = 2
 threads = 1
-slots = 4
+slots = 16
 batch = 32
 [reward toy]
 scorer = repetition

@@ -209,16 +209,29 @@ struct backward {
     struct mat dy, x, w, dx, dw, db;
 };
 
-/* Sizes around the edges of tiles, groups of columns and blocks of what is summed over. */
+/* Sizes around the edges of tiles and groups of columns; one of them, at times, around those of
+ * blocks. */
 static struct backward backward_draw(uint64_t i)
 {
-    static const size_t edges[] = {
-        1, 5, 6, 7, 8, 9, 15, 16, 17, 31, 33, 40, 64, 96, 97, 103, 255, 256, 257, 513};
+    static const size_t edges[] = {1, 5, 6, 7, 8, 9, 15, 16, 17, 31, 33, 40, 64, 96, 97, 103};
+    static const size_t deep[] = {255, 256, 257, 513};
     struct backward b = {0};
     check_reseed(i);
-    b.T = check_size(0, 9) ? edges[check_size(0, 19)] : 0;
-    b.N = edges[check_size(0, 19)];
-    b.K = check_size(0, 19) ? edges[check_size(0, 16)] : 1030;
+    b.T = check_size(0, 9) ? edges[check_size(0, 15)] : 0;
+    b.N = edges[check_size(0, 15)];
+    b.K = edges[check_size(0, 15)];
+    switch (check_size(0, 5)) {
+    case 0:
+        b.T = deep[check_size(0, 3)];
+        break;
+    case 1:
+        b.N = deep[check_size(0, 3)];
+        break;
+    case 2:
+        b.K = 1000 + deep[check_size(0, 3)];
+        break;
+    default:;
+    }
     b.accumulate = (int)check_size(0, 1);
     b.dy = mat_new(b.T, b.N);
     b.x = mat_new(b.T, b.K);
