@@ -58,7 +58,7 @@ VINLINE void ask_ahead(const float *ahead, size_t offset, const int lines)
         __builtin_prefetch(ahead + offset + i * 16, 0, 2);
 }
 
-/* score[r][g] = sum_d q[r][d] keys[d][16 g ..] for R units and G groups: one chain over even d, one
+/* score[r][g] = sum_d q[r][d] keys[g][d][..] for R units and G groups: one chain over even d, one
  * over odd d, then their sum. */
 VINLINE void score_tile(v16 *score, const struct unit *u, const float *keys, size_t D,
     const float *ahead, const int R, const int G)
@@ -67,17 +67,17 @@ VINLINE void score_tile(v16 *score, const struct unit *u, const float *keys, siz
     UNROLL
     for (int i = 0; i < R * G; i++)
         even[i] = odd[i] = v16_zero();
-    for (size_t d = 0; d < D; d += 2, keys += (size_t)2 * KV_PAGE) {
+    for (size_t d = 0; d < D; d += 2, keys += 32) {
         UNROLL
         for (int g = 0; g < G; g++)
-            key[g] = v16_load(keys + g * 16);
+            key[g] = v16_load(keys + (size_t)g * 16 * D);
         ask_ahead(ahead, d * KV_PAGE, 2 * G);
         UNROLL
         for (int i = 0; i < R * G; i++)
             even[i] = v16_fma(v16_set1(u[i / G].q[d]), key[i % G], even[i]);
         UNROLL
         for (int g = 0; g < G; g++)
-            key[g] = v16_load(keys + KV_PAGE + g * 16);
+            key[g] = v16_load(keys + (size_t)g * 16 * D + 16);
         UNROLL
         for (int i = 0; i < R * G; i++)
             odd[i] = v16_fma(v16_set1(u[i / G].q[d + 1]), key[i % G], odd[i]);
@@ -94,7 +94,7 @@ VINLINE void score_groups(struct unit *u, v16 *top, const float *keys, size_t fi
 {
     v16 score[TILE_UNITS * PAGE_GROUPS];
     const v16 low = v16_set1(-INFINITY), scale = v16_set1(s.scale);
-    score_tile(score, u, keys + first * 16, s.D, ahead, R, G);
+    score_tile(score, u, keys + first * 16 * s.D, s.D, ahead, R, G);
     UNROLL
     for (int i = 0; i < R * G; i++) {
         size_t group = first + (size_t)(i % G);
@@ -361,11 +361,12 @@ static void page_put(float *page, size_t at, const float *k, size_t ldk, const f
     size_t n, struct attention_shape s)
 {
     for (size_t t = 0; t < n; t++) {
-        float *column = page + at + t;
-        for (size_t c = 0; c < (size_t)s.J * s.D; c++)
-            column[c * KV_PAGE] = k[t * ldk + c];
-        for (size_t j = 0; j < s.J; j++)
+        for (size_t j = 0; j < s.J; j++) {
+            float *column = keys_column(page_keys(page, j, s), at + t, s.D);
+            for (size_t d = 0; d < s.D; d++)
+                column[d * 16] = k[t * ldk + j * s.D + d];
             row_copy(page_values(page, j, s) + (at + t) * s.D, v + t * ldv + j * s.D, s.D);
+        }
     }
 }
 
@@ -373,11 +374,12 @@ static void page_get(float *k, size_t ldk, float *v, size_t ldv, float *page, si
     struct attention_shape s)
 {
     for (size_t t = 0; t < n; t++) {
-        const float *column = page + at + t;
-        for (size_t c = 0; c < (size_t)s.J * s.D; c++)
-            k[t * ldk + c] = column[c * KV_PAGE];
-        for (size_t j = 0; j < s.J; j++)
+        for (size_t j = 0; j < s.J; j++) {
+            const float *column = keys_column(page_keys(page, j, s), at + t, s.D);
+            for (size_t d = 0; d < s.D; d++)
+                k[t * ldk + j * s.D + d] = column[d * 16];
             row_copy(v + t * ldv + j * s.D, page_values(page, j, s) + (at + t) * s.D, s.D);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-/* attention.h: what the forward and the backward of attention share: the product of one vector with
- * a page. Included by kernel sources only.
+/* attention.h: what the forward and the backward of attention share: where things lie in a page,
+ * and the product of one vector with a page. Included by kernel sources only.
  */
 #ifndef COHORT_TENSOR_ATTENTION_H
 #define COHORT_TENSOR_ATTENTION_H
@@ -8,7 +8,7 @@
 
 enum { PAGE_GROUPS = KV_PAGE / 16 };
 
-/* Head j's keys [D][KV_PAGE] and values [KV_PAGE][D] in a page or a gradient page. */
+/* Head j's keys [PAGE_GROUPS][D][16] and values [KV_PAGE][D] in a page or a gradient page. */
 VINLINE float *page_keys(float *page, size_t j, struct attention_shape s)
 {
     return page + j * s.D * KV_PAGE;
@@ -17,6 +17,12 @@ VINLINE float *page_keys(float *page, size_t j, struct attention_shape s)
 VINLINE float *page_values(float *page, size_t j, struct attention_shape s)
 {
     return page + ((size_t)s.J + j) * s.D * KV_PAGE;
+}
+
+/* The keys of position `at`: channels lie 16 floats apart. */
+VINLINE float *keys_column(float *keys, size_t at, size_t D)
+{
+    return keys + at / 16 * 16 * D + at % 16;
 }
 
 /* Positions of page b that a row at absolute position pos may read: 0..KV_PAGE. */
@@ -28,7 +34,7 @@ VINLINE size_t page_count(size_t b, size_t pos)
     return pos - start < KV_PAGE ? pos - start + 1 : KV_PAGE;
 }
 
-/* out[g] = sum_d a[d] rows[d][16 g ..], for `groups` groups: one chain over even d, one over odd d,
+/* out[g] = sum_d a[d] rows[g][d][..], for `groups` groups: one chain over even d, one over odd d,
  * then their sum. Two chains per group, so that short rows are not bound by latency. */
 VINLINE void page_dot_groups(
     v16 *out, const float *a, const float *rows, size_t D, const int groups)
@@ -37,14 +43,14 @@ VINLINE void page_dot_groups(
     UNROLL
     for (int g = 0; g < groups; g++)
         even[g] = odd[g] = v16_zero();
-    for (size_t d = 0; d < D; d += 2, rows += (size_t)2 * KV_PAGE) {
+    for (size_t d = 0; d < D; d += 2, rows += 32) {
         v16 a0 = v16_set1(a[d]), a1 = v16_set1(a[d + 1]);
         UNROLL
         for (int g = 0; g < groups; g++)
-            even[g] = v16_fma(a0, v16_load(rows + g * 16), even[g]);
+            even[g] = v16_fma(a0, v16_load(rows + (size_t)g * 16 * D), even[g]);
         UNROLL
         for (int g = 0; g < groups; g++)
-            odd[g] = v16_fma(a1, v16_load(rows + KV_PAGE + g * 16), odd[g]);
+            odd[g] = v16_fma(a1, v16_load(rows + (size_t)g * 16 * D + 16), odd[g]);
     }
     UNROLL
     for (int g = 0; g < groups; g++)

@@ -19,7 +19,8 @@ struct unit_block {
     size_t positions; /* of the page that any unit of the block reads */
 };
 
-/* Scratch: keys [KV_PAGE][D], values [D][KV_PAGE], then P and dS of a block, KV_PAGE a unit. */
+/* Scratch: keys [KV_PAGE][D], values [PAGE_GROUPS][D][16], then P and dS of a block, KV_PAGE a
+ * unit. */
 struct workspace {
     float *keys, *values, *p, *ds;
 };
@@ -87,20 +88,21 @@ static void values_gradient(float *dvalues, const struct unit_block *k, const fl
     }
 }
 
-/* dkeys[d][i] += sum over units u of dS[u][i] q[u][d], two channels at a time (D is even). */
+/* dkeys[i / 16][d][i % 16] += sum over units u of dS[u][i] q[u][d], two channels at a time (D is
+ * even). */
 static void keys_gradient(float *dkeys, const struct unit_block *k, const float *ds, size_t D)
 {
     for (size_t i = 0; i < k->positions; i += 16) {
         for (size_t d = 0; d < D; d += 2) {
-            float *at = dkeys + d * KV_PAGE + i;
-            v16 even = v16_load(at), odd = v16_load(at + KV_PAGE);
+            float *at = dkeys + i * D + d * 16;
+            v16 even = v16_load(at), odd = v16_load(at + 16);
             for (size_t u = 0; u < k->count; u++) {
                 v16 x = v16_load(ds + u * KV_PAGE + i);
                 even = v16_fma(v16_set1(k->q[u][d]), x, even);
                 odd = v16_fma(v16_set1(k->q[u][d + 1]), x, odd);
             }
             v16_store(at, even);
-            v16_store(at + KV_PAGE, odd);
+            v16_store(at + 16, odd);
         }
     }
 }
@@ -185,8 +187,11 @@ void OPS_FN(attention_bwd)(float *dq, size_t lddq, float *const *dpage, const fl
             pass.dkeys = page_keys(dpage[b], j, s);
             pass.dvalues = page_values(dpage[b], j, s);
             pass.first = b == 0;
-            transpose(pass.w.keys, s.D, pass.keys, KV_PAGE, s.D, used);
-            transpose(pass.w.values, KV_PAGE, page_values(page[b], j, s), s.D, used, s.D);
+            const float *values = page_values(page[b], j, s);
+            for (size_t at = 0; at < used * s.D; at += 16 * s.D) {
+                transpose(pass.w.keys + at, s.D, pass.keys + at, 16, s.D, 16);
+                transpose(pass.w.values + at, 16, values + at, s.D, 16, s.D);
+            }
             for (size_t t = b * KV_PAGE > pos0 ? b * KV_PAGE - pos0 : 0; t < T; t++)
                 for (size_t h = j * share; h < (j + 1) * share; h++)
                     block_add(&pass, &block, dq + t * lddq + h * s.D, q + t * ldq + h * s.D,

@@ -57,8 +57,9 @@ struct span {
     const float *copied;
 };
 
-/* One layer's part of a KV page: keys [J][D][KV_PAGE] (position fastest), then values
- * [J][KV_PAGE][D]. A gradient page has the same layout. Unused positions hold zeros. */
+/* One layer's part of a KV page: keys [J][KV_PAGE / 16][D][16] (position fastest), then values
+ * [J][KV_PAGE][D]. A row that enters thus touches lines that follow each other, as does a reader of
+ * a page that is not full. A gradient page has the same layout. Unused positions hold zeros. */
 static inline size_t kv_page_floats(uint32_t J, uint32_t D)
 {
     return 2 * (size_t)J * D * KV_PAGE;

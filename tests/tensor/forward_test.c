@@ -123,9 +123,12 @@ static void test_kv_round_trip(void **state)
             assert_memory_equal(
                 v.p + t * v.ld, p.v.p + (pos0 + t) * p.v.ld, v.cols * sizeof(float));
         }
-        for (size_t c = 0; c < k.cols; c++) /* keys: position fastest */
-            assert_memory_equal(
-                &p.page[pos0 / KV_PAGE][c * KV_PAGE + pos0 % KV_PAGE], &k.p[c], sizeof(float));
+        const float *page = p.page[pos0 / KV_PAGE];
+        size_t at = pos0 % KV_PAGE, D = p.s.D;
+        for (size_t c = 0; c < k.cols; c++) { /* keys: groups of 16 positions, position fastest */
+            size_t key = c / D * D * KV_PAGE + at / 16 * 16 * D + c % D * 16 + at % 16;
+            assert_memory_equal(&page[key], &k.p[c], sizeof(float));
+        }
         mat_done(&k);
         mat_done(&v);
         paged_done(&p);
