@@ -10,52 +10,48 @@
 
 enum { ARENA_BYTES_MAX = 16 << 20 };
 
+/* One of the two texts of a pair. */
+struct side {
+    struct span raw;
+    const char *plain;
+};
+
 /* "(B) 12" is the choice B. */
-static bool is_same_choice(struct span reference, const char *r, struct span answer, const char *s)
+static bool is_same_choice(const struct side *reference, const struct side *answer)
 {
-    char choice_r = plain_choice(r), choice_s = plain_choice(s);
+    char r = plain_choice(reference->plain), s = plain_choice(answer->plain);
     struct span text;
-    if (choice_r != 0)
-        return choice_r == choice_s || choice_r == plain_choice_text(answer, s, &text);
-    return choice_s != 0 && choice_s == plain_choice_text(reference, r, &text);
+    if (r != 0)
+        return r == s || r == plain_choice_text(answer->raw, answer->plain, &text);
+    return s != 0 && s == plain_choice_text(reference->raw, reference->plain, &text);
 }
 
-/* The letter of a choice before its text, and that text; 0 for none. */
-static char take_choice(struct arena *a, struct span s, struct span *ret)
+/* The letter of a choice before its text, which is left; 0 for none. */
+static char take_choice(struct side *x)
 {
-    const char *plain = plain_text(a, s);
-    return plain_choice(plain) == 0 ? plain_choice_text(s, plain, ret) : 0;
-}
-
-/* Of "(B) 12" the 12, unless the other side has another letter. */
-static bool drop_choices(struct arena *a, struct span *reference, struct span *answer)
-{
-    struct span r, s;
-    char choice_r = take_choice(a, *reference, &r), choice_s = take_choice(a, *answer, &s);
-    *reference = choice_r != 0 ? span_trim(r) : *reference;
-    *answer = choice_s != 0 ? span_trim(s) : *answer;
-    return choice_r == 0 || choice_s == 0 || choice_r == choice_s;
+    struct span text;
+    char letter = plain_choice(x->plain) == 0 ? plain_choice_text(x->raw, x->plain, &text) : 0;
+    x->raw = letter != 0 ? span_trim(text) : x->raw;
+    return letter;
 }
 
 /* Words are compared as text, whatever their case; choices by their letter. */
-static bool compare_text(
-    struct math_work *w, struct span reference, struct span answer, enum math_answer *ret)
+static bool compare_text(struct math_work *w, const struct side *reference,
+    const struct side *answer, enum math_answer *ret)
 {
-    struct arena *a = w->arena;
-    const char *r = plain_text(a, reference), *s = plain_text(a, answer);
     *ret = MATH_EQUAL;
-    if (r[0] != '\0' && strcmp(r, s) == 0)
+    if (reference->plain[0] != '\0' && strcmp(reference->plain, answer->plain) == 0)
         return true;
-    if (is_same_choice(reference, r, answer, s))
+    if (is_same_choice(reference, answer))
         return true;
-    if (!plain_is_words(reference))
+    if (!plain_is_words(reference->raw))
         return false;
-    if (strcasecmp(r, s) == 0)
+    if (strcasecmp(reference->plain, answer->plain) == 0)
         return true;
-    if (phrase_parse(w, reference) != NULL)
+    if (phrase_parse(w, reference->raw) != NULL)
         return false;
     *ret = MATH_DIFFER;
-    return reference.at[0] == '\\' || plain_is_words(answer);
+    return reference->raw.at[0] == '\\' || plain_is_words(answer->raw);
 }
 
 static bool is_number(const struct math_node *x)
@@ -113,10 +109,12 @@ struct math_verdict math_check_pair(struct span reference, struct span answer)
     math_work_init(&w, a);
     reference = math_fold(a, reference);
     answer = math_fold(a, answer);
-    if (!compare_text(&w, reference, answer, &v.answer))
-        v.answer = drop_choices(a, &reference, &answer)
-                       ? compare_trees(&w, reference, answer, &v.why)
-                       : MATH_DIFFER;
+    struct side r = {reference, plain_text(a, reference)}, s = {answer, plain_text(a, answer)};
+    if (!compare_text(&w, &r, &s, &v.answer)) {
+        char choice_r = take_choice(&r), choice_s = take_choice(&s);
+        bool other = choice_r != 0 && choice_s != 0 && choice_r != choice_s;
+        v.answer = other ? MATH_DIFFER : compare_trees(&w, r.raw, s.raw, &v.why);
+    }
     if (w.why != NULL && v.answer != MATH_EQUAL) {
         v.answer = MATH_UNKNOWN;
         v.why = w.why;

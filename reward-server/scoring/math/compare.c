@@ -308,13 +308,13 @@ static enum math_answer compare_collections(
 static const struct math_node *along_axes(
     struct math_work *w, const struct math_node *x, const struct math_node *other)
 {
+    bool vector = x->kind == MATH_TUPLE || is_vector(x);
+    if (!vector || x->n < 2 || x->n > 3 || !math_is_value(w, other) ||
+        !math_has(w, other, MATH_SYM))
+        return x;
     const struct math_node *axes[] = {math_node(w, MATH_I, NULL, 0), math_leaf(w, MATH_SYM, "j", 1),
         math_leaf(w, MATH_SYM, "k", 1)};
     const struct math_node *terms[ARRAY_LEN(axes)];
-    bool vector = x->kind == MATH_TUPLE || is_vector(x);
-    if (!vector || x->n < 2 || x->n > 3 || axes[1] == NULL || !math_is_value(w, other) ||
-        math_substitute(w, other, "j", axes[0]) == other)
-        return x;
     for (size_t i = 0; i < x->n; i++)
         terms[i] = math_node2(w, MATH_MUL, x->kids[i], axes[i]);
     const struct math_node *sum = math_node(w, MATH_ADD, terms, x->n);

@@ -10,32 +10,6 @@ bool lexer_fail(struct lexer *l, const char *why)
     return false;
 }
 
-bool lexer_is_digit(int c)
-{
-    return c >= '0' && c <= '9';
-}
-
-bool lexer_is_letter(int c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-size_t lexer_left(const struct lexer *l)
-{
-    return (size_t)(l->end - l->at);
-}
-
-bool lexer_starts(const struct lexer *l, size_t skip, const char *text)
-{
-    size_t n = strlen(text);
-    return lexer_left(l) >= skip + n && memcmp(l->at + skip, text, n) == 0;
-}
-
-int lexer_peek(const struct lexer *l, size_t i)
-{
-    return lexer_left(l) > i ? (unsigned char)l->at[i] : 0;
-}
-
 bool lexer_push(struct lexer *l, struct math_token t)
 {
     if (!math_step(l->w, 1) || l->out->n + 1 >= l->cap)

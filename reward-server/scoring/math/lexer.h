@@ -2,6 +2,8 @@
 #ifndef COHORT_SCORING_MATH_LEXER_H
 #define COHORT_SCORING_MATH_LEXER_H
 
+#include <string.h>
+
 #include "reward-server/scoring/math/lex.h"
 
 struct lexer {
@@ -16,12 +18,34 @@ struct lexer {
     const char *why;
 };
 
+static inline bool lexer_is_digit(int c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool lexer_is_letter(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline size_t lexer_left(const struct lexer *l)
+{
+    return (size_t)(l->end - l->at);
+}
+
+/* 0 behind the end. */
+static inline int lexer_peek(const struct lexer *l, size_t i)
+{
+    return lexer_left(l) > i ? (unsigned char)l->at[i] : 0;
+}
+
+static inline bool lexer_starts(const struct lexer *l, size_t skip, const char *text)
+{
+    size_t n = strlen(text);
+    return lexer_left(l) >= skip + n && memcmp(l->at + skip, text, n) == 0;
+}
+
 bool lexer_fail(struct lexer *l, const char *why); /* false; the first reason stays */
-bool lexer_is_digit(int c);
-bool lexer_is_letter(int c);
-size_t lexer_left(const struct lexer *l);
-bool lexer_starts(const struct lexer *l, size_t skip, const char *text);
-int lexer_peek(const struct lexer *l, size_t i); /* 0 behind the end */
 bool lexer_push(struct lexer *l, struct math_token t);
 const char *lexer_copy(struct lexer *l, const char *text, size_t n);
 

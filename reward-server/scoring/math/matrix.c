@@ -106,11 +106,32 @@ static const struct math_node *fold_product(struct math_work *w, const struct ma
     return total == NULL || n == 0 ? total : scaled(w, math_node(w, MATH_MUL, values, n), total);
 }
 
+static const struct math_node *transposed(struct math_work *w, const struct math_node *m)
+{
+    const struct math_node *cells[MATH_ITEMS_MAX];
+    for (size_t i = 0; i < m->n; i++)
+        cells[i] = m->kids[i % rows(m) * columns(m) + i / rows(m)];
+    return make(w, cells, m->n, rows(m));
+}
+
+/* A^T, A^\top. */
+static bool is_transpose(const struct math_node *exponent)
+{
+    static const char *const marks[] = {"T", "top", "intercal"};
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        if (exponent->kind == MATH_SYM && strcmp(exponent->text, marks[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const struct math_node *fold_power(struct math_work *w, const struct math_node *x)
 {
     enum { POWER_MAX = 16 };
     struct math_small n;
     const struct math_node *base = fold(w, x->kids[0]), *total = base;
+    if (base != NULL && is_transpose(x->kids[1]))
+        return base->n <= MATH_ITEMS_MAX ? transposed(w, base) : NULL;
     if (base == NULL || !math_small(w, x->kids[1], &n) || n.den != 1 || n.num < 1 ||
         n.num > POWER_MAX)
         return NULL;

@@ -21,13 +21,13 @@ static bool is_figure(struct math_work *w, const struct math_node *x)
     return true;
 }
 
-/* The names in x but for the one that a sum binds; false when there are more than four, or one of
- * those that equations are written in. */
 struct names {
     const char *at[4];
     size_t n;
 };
 
+/* The names in x but for the one that a sum binds; false when there are more than four, or one of
+ * those that equations are written in. */
 static bool names_of(
     struct math_work *w, const struct math_node *x, const char *bound, struct names *ret)
 {
