@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,9 +47,9 @@ static const char *const allowed[] = {"read", "write", "readv", "writev", "pread
     "exit", "exit_group", "wait4", "waitid", "sched_yield", "sched_getaffinity", "sched_getparam",
     "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "getpriority",
     "getpid", "getppid", "getpgrp", "getpgid", "setpgid", "getsid", "setsid", "getuid", "geteuid",
-    "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget", "getrlimit", "setrlimit",
-    "getrusage", "sysinfo", "uname", "arch_prctl", "getrandom", "getxattr", "lgetxattr",
-    "fgetxattr", "listxattr", "capset",
+    "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget", "getrlimit", "getrusage",
+    "sysinfo", "uname", "arch_prctl", "getrandom", "getxattr", "lgetxattr", "fgetxattr",
+    "listxattr", "capset",
 
     /* a pair of connected sockets is a pipe; without sendmsg no descriptors travel */
     "shutdown", "sendto", "recvfrom", "recvmsg", "getsockopt", "setsockopt", "getsockname",
@@ -148,8 +149,6 @@ static int add_values(scmp_filter_ctx c)
         {SCMP_SYS(prctl), 0, PR_GET_PDEATHSIG},
         {SCMP_SYS(prctl), 0, PR_CAPBSET_READ},
         {SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS},
-        /* asking about oneself, or lowering; never about another process */
-        {SCMP_SYS(prlimit64), 0, 0},
         /* no terminal is there to type into; refused all the same */
         {SCMP_SYS(ioctl), 1, TCGETS_},
         {SCMP_SYS(ioctl), 1, FIONREAD_},
@@ -161,6 +160,24 @@ static int add_values(scmp_filter_ctx c)
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, values[i].nr, 1,
             SCMP_CMP(values[i].arg, SCMP_CMP_MASKED_EQ, 0xffffffff, values[i].value));
+    return r;
+}
+
+/* Limits of itself, to ask for or to lower; never of another process, and never that of core dumps,
+ * which is set for good (zygote.c). */
+static int add_limits(scmp_filter_ctx c)
+{
+    static const uint64_t word = 0xffffffff;
+    int r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
+        SCMP_A0(SCMP_CMP_MASKED_EQ, word, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+    for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
+        if (i == RLIMIT_CORE)
+            continue;
+        r |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
+            SCMP_A0(SCMP_CMP_MASKED_EQ, word, 0), SCMP_A1(SCMP_CMP_MASKED_EQ, word, i));
+        r |= seccomp_rule_add(
+            c, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, word, i));
+    }
     return r;
 }
 
@@ -186,7 +203,7 @@ static int make(bool more, struct sock_fprog *ret, struct err *e)
         return err_set(e, ERR_FAIL, "seccomp filter: out of memory");
     int r = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     r |= seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: few steps a call */
-    r |= add_clone(c) | add_values(c) | add_zygote(c, more);
+    r |= add_clone(c) | add_values(c) | add_limits(c) | add_zygote(c, more);
     if (r != 0)
         r = err_set(e, ERR_FAIL, "seccomp filter: rules refused");
     if (r == 0)

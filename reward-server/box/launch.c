@@ -179,7 +179,6 @@ static void set_limits(void)
 {
     const struct box_limits *l = &now.order.limits;
     limit(RLIMIT_CPU, l->cpu_ms / 1000 + 2); /* the accounting comes first */
-    limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, l->work_bytes);
     limit(RLIMIT_NOFILE, LAUNCH_FILES_MAX);
     limit(RLIMIT_STACK, STACK_BYTES);

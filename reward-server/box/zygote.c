@@ -96,6 +96,14 @@ static void drop_rights(const struct zygote_setup *w)
     LAUNCH_MUST(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)); /* a change of user takes it back */
 }
 
+/* Of core dumps. One byte is too little for a file, and keeps the kernel from starting the program
+ * that the host may have for them, which takes no notice of 0. */
+static void forbid_dumps(void)
+{
+    struct rlimit one = {1, 1};
+    LAUNCH_MUST(setrlimit(RLIMIT_CORE, &one));
+}
+
 static void set_signals(void)
 {
     sigset_t none;
@@ -178,6 +186,7 @@ static void zygote_main(const struct zygote_setup *w, int socket)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     set_fds(socket);
+    forbid_dumps();
     set_signals();
     root_make(w->phase, w->warm);
     LAUNCH_MUST(chdir("/box"));

@@ -119,6 +119,9 @@ USING_UP = [
     A(19, "zombies", "sum", "import os\nfor i in range(20):\n if os.fork() == 0: os._exit(0)" + SUM, "pass", "crash"),
     A(20, "a child keeps the output open", "sum in C", c("if (fork() == 0) for (;;) pause(); " + SUM_C), "pass"),
     A(21, "core dump", "sum in C", c("char *p = malloc(1 << 24); memset(p, 1, 1 << 24); abort()"), "crash", says="SIGABRT"),
+    A(21, "a dump for a program of the host, by the limit that does not stop it", "sum in C", denied("({ struct rlimit r = {0, 0}; setrlimit(RLIMIT_CORE, &r); })",
+      "({ long r[2] = {0, 0}; syscall(SYS_setrlimit, 4L | 1L << 32, r); })", "({ long r[2] = {0, 0}; syscall(SYS_prlimit64, 0, 4L | 1L << 32, r, 0); })",
+      "prctl(PR_SET_DUMPABLE, 1)"), "wrong", says="found 'denied"),
     A(22, "macros that grow", "sum in C", "\n".join(["#define A0 1"] + [f"#define A{i + 1} A{i} + A{i} + A{i} + A{i}" for i in range(14)])
       + "\nint main(void) { return A14; }", "crash timeout memory output", says="compiling"),
     A(22, "a huge array", "sum in C", "char big[1L << 40] = {1};\nint main(void) { return 0; }", "crash timeout memory output", says="compiling"),
