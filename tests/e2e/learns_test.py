@@ -65,15 +65,12 @@ def random_reward(directory, rng):
 
 
 def format_only(directory, rng):
-    """Rewards for the form alone teach the form and no right answers. They leave the length to chance, which moves it either way
-    from seed to seed; on average it must not grow as it does with rewards for right answers."""
-    growth = []
+    """Rewards for the form alone teach the form and no right answers, and do not lengthen the reasoning."""
     for seed in (1, 2, 3, 4):
         base, zero, _ = quickstart(directory, f"form {seed}", {"reward accuracy.weight": 0, "run.seed": seed})
         check(zero["format"] >= 0.8, "the form is learnt")
         check(zero["greedy"] <= 0.3, "right answers are not learnt from the form")
-        growth.append(zero["think_length"] / base["think_length"])
-    check(sum(growth) <= 1.25 * len(growth), f"the reasoning must not grow with the form alone, by seed: {growth}")
+        check(zero["think_length"] <= 1.15 * base["think_length"], "the form alone must not lengthen the reasoning")
 
 
 def gate(directory, rng):
