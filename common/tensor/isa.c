@@ -1,6 +1,7 @@
 /* isa.c: the table of kernels for this CPU. */
 #include <string.h>
 #ifdef OPS_X86
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -23,15 +24,18 @@ static int has_avx512vnni(void)
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
+/* Bits of cpuid's leaf 7, edx; clang 14 does not know these features by name. */
+enum { AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
+
 /* The kernel gives a process tile registers when it asks for them: the number of the request, and
  * that of the registers' state. */
 enum { REQUEST_STATE = 0x1023, TILE_STATE = 18 };
 
 static int has_amx(void)
 {
-    return has_avx512vnni() && __builtin_cpu_supports("amx-tile") &&
-           __builtin_cpu_supports("amx-int8") &&
-           syscall(SYS_arch_prctl, REQUEST_STATE, TILE_STATE) == 0;
+    unsigned a, b, c, d;
+    return has_avx512vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & AMX_TILE) &&
+           (d & AMX_INT8) && syscall(SYS_arch_prctl, REQUEST_STATE, TILE_STATE) == 0;
 }
 
 static int has_avx2(void)

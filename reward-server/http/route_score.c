@@ -2,7 +2,8 @@
  *
  *     {"items": [{"task": ROW, "response": TEXT, "id"?, "tokens"?, "truncated"?,
  *                 "format"?, "scorers"?}, ...], "format"?, "scorers"?}
- *  -> {"items": [{"id", "reward", "verdict", "components", "extracted", "reason", "wall_ms"}, ...]}
+ *  -> {"items": [{"id", "reward", "verdict", "components", "extracted", "reason", "isolation",
+ *                 "wall_ms"}, ...]}
  *
  * ROW is a row of a dataset as its publisher ships it, format its name, scorers a list of words as
  * `cohort grade --scorer` takes them; the answers are what `cohort grade` prints for the same rows.
