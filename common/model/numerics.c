@@ -66,6 +66,13 @@ static void add_gemm(struct hasher *h, const struct ops *ops, size_t T, size_t N
     mem_big_free(packed);
 }
 
+static void add_forward_products(struct hasher *h, const struct ops *ops)
+{
+    add_tables(h, ops);
+    for (size_t i = 0; i < ARRAY_LEN(gemm_shapes); i++)
+        add_gemm(h, ops, gemm_shapes[i].T, gemm_shapes[i].N, gemm_shapes[i].K);
+}
+
 /* More than a block of what either product sums over. */
 static void add_backward_products(struct hasher *h, const struct ops *ops)
 {
@@ -156,7 +163,7 @@ static int add_model(
     return r;
 }
 
-int numerics_id(const char *isa, struct hash *ret, struct err *e)
+static int make_id(const char *isa, bool update, struct hash *ret, struct err *e)
 {
     const struct ops *ops;
     struct hasher h;
@@ -164,28 +171,23 @@ int numerics_id(const char *isa, struct hash *ret, struct err *e)
     if (r < 0)
         return r;
     hasher_init(&h);
-    add_tables(&h, ops);
-    for (size_t i = 0; i < ARRAY_LEN(gemm_shapes); i++)
-        add_gemm(&h, ops, gemm_shapes[i].T, gemm_shapes[i].N, gemm_shapes[i].K);
-    r = add_model(&h, ops, isa, false, e);
+    if (update)
+        add_backward_products(&h, ops);
+    else
+        add_forward_products(&h, ops);
+    r = add_model(&h, ops, isa, update, e);
     if (r < 0)
-        return err_ctx(e, "numerics self-test");
+        return err_ctx(e, "%s self-test", update ? "training" : "numerics");
     *ret = hasher_done(&h);
     return 0;
 }
 
+int numerics_id(const char *isa, struct hash *ret, struct err *e)
+{
+    return make_id(isa, false, ret, e);
+}
+
 int training_id(const char *isa, struct hash *ret, struct err *e)
 {
-    const struct ops *ops;
-    struct hasher h;
-    int r = ops_select(isa, &ops, e);
-    if (r < 0)
-        return r;
-    hasher_init(&h);
-    add_backward_products(&h, ops);
-    r = add_model(&h, ops, isa, true, e);
-    if (r < 0)
-        return err_ctx(e, "training self-test");
-    *ret = hasher_done(&h);
-    return 0;
+    return make_id(isa, true, ret, e);
 }

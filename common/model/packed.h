@@ -85,8 +85,8 @@ struct gradient {
 size_t linear_packed_bytes(enum weights_type type, size_t N, size_t K);
 
 /* Room for the outputs that a view packs at once, which is enough for a backward product as well,
- * and how many of them: whole vocabulary blocks
- * (OPS_VOCAB_BLOCK), so that the head can be taken in the same parts. */
+ * and how many of them: whole vocabulary blocks (OPS_VOCAB_BLOCK), so that the head can be taken in
+ * the same parts. */
 size_t linear_outputs(size_t K);
 size_t linear_pack_floats(const struct model_config *c);
 

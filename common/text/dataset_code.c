@@ -163,16 +163,23 @@ static int apps_tests(const json_t *cases, bool call, json_t *ret, struct err *e
     return 0;
 }
 
-int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e)
+/* The prompt, and the code that an answer begins with when the row has some. */
+static int take_question(const json_t *row, const char *field, struct row_draft *d, struct err *e)
 {
     const char *starter = "";
-    int r = row_take_prompt(row, "question", d, e);
+    int r = row_take_prompt(row, field, d, e);
     if (r == 0)
         r = row_optional_text(row, "starter_code", &starter, e);
+    if (r == 0 && starter[0] != '\0')
+        buf_printf(&d->prompt, "\n\n%s", starter);
+    return r;
+}
+
+int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e)
+{
+    int r = take_question(row, "question", d, e);
     if (r != 0)
         return r;
-    if (starter[0] != '\0')
-        buf_printf(&d->prompt, "\n\n%s", starter);
     json_t *cases = json_field(row, "input_output"), *solutions = json_field(row, "solutions");
     const char *name = json_string_value(json_object_get(cases, "fn_name"));
     const char *solution = json_string_value(json_array_get(solutions, 0));
@@ -270,14 +277,9 @@ static int livecodebench_tests(
 
 int dataset_livecodebench_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
-    const char *starter = "";
-    int r = row_take_prompt(row, "question_content", d, e);
-    if (r == 0)
-        r = row_optional_text(row, "starter_code", &starter, e);
+    int r = take_question(row, "question_content", d, e);
     if (r != 0)
         return r;
-    if (starter[0] != '\0')
-        buf_printf(&d->prompt, "\n\n%s", starter);
     json_t *metadata = json_field(row, "metadata"), *tests = json_array();
     const char *name = json_string_value(json_object_get(metadata, "func_name"));
     d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
