@@ -93,14 +93,9 @@ static void judge_one(struct sampler *s, size_t task, const struct sampled *c, s
         .text = text.data,
         .text_len = text.len,
         .truncated = c->stop == STOP_LENGTH};
-    const struct grade_input in = {.group = task,
-        .seed = s->o->seed,
-        .row_key = row->key,
-        .prompt = (const uint8_t *)row->prompt,
-        .prompt_len = strlen(row->prompt),
-        .task_json = row->json,
-        .completions = &completion,
-        .completion_count = 1};
+    struct grade_input in = scoring_row_input(row, &completion);
+    in.group = task;
+    in.seed = s->o->seed;
     arena_clear(s->scratch);
     const struct panel *panel = judge_panel(s->judge, task);
     scoring_score(panel_set(panel), &in, 0, s->scratch, results);

@@ -143,14 +143,8 @@ static int fill_slot(struct grade *g, struct slot *s, const json_t *row, struct 
         .text_len = json_string_length(response)};
     if (find_row(g, id, &s->row, e) < 0 || take_tokens(g, row, &s->text, e) < 0)
         return e->code;
-    const struct dataset_row *task = dataset_row(g->data, s->row);
-    s->in = (struct grade_input){.group = s->row,
-        .row_key = task->key,
-        .prompt = (const uint8_t *)task->prompt,
-        .prompt_len = strlen(task->prompt),
-        .task_json = task->json,
-        .completions = &s->text,
-        .completion_count = 1};
+    s->in = scoring_row_input(dataset_row(g->data, s->row), &s->text);
+    s->in.group = s->row;
     s->id = json_incref(id);
     s->response = json_incref(response);
     return 0;

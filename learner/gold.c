@@ -37,15 +37,8 @@ static void check_row(const struct recipe *r, const struct scoring *set, const c
     CLEANUP_BUF struct buf text = {0};
     bool formed = gold_text(spec, tag, row->answer, &text);
     struct grade_text completion = {.text = text.data, .text_len = text.len};
-    struct grade_input in = {.seed = r->seed,
-        .row_key = row->key,
-        .prompt = (const uint8_t *)row->prompt,
-        .prompt_len = strlen(row->prompt),
-        .task_json = row->json,
-        .scorers = spec,
-        .scorer_count = 1,
-        .completions = &completion,
-        .completion_count = 1};
+    struct grade_input in = scoring_row_input(row, &completion);
+    in.seed = r->seed;
     struct arena *a = arena_new(0);
     struct score_result result;
     scoring_score(set, &in, 0, a, &result);

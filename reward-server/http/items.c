@@ -65,17 +65,12 @@ static int fill(struct items *s, const struct call *c, const struct items_reques
         return e->code;
     if (!q->has_tokens && panel_has(item->panel, "length"))
         return err_set(e, ERR_DATA, "'tokens' is missing: the length scorer needs their number");
-    const struct dataset_row *task = dataset_row(item->task, 0);
     item->text = (struct grade_text){.text = (const uint8_t *)q->response,
         .text_len = q->response_len,
         .tokens = q->tokens,
         .truncated = q->truncated};
-    item->in = (struct grade_input){.group = (uint64_t)(item - s->at),
-        .row_key = task->key,
-        .prompt = (const uint8_t *)task->prompt,
-        .prompt_len = strlen(task->prompt),
-        .task_json = task->json,
-        .completion_count = 1};
+    item->in = scoring_row_input(dataset_row(item->task, 0), NULL); /* the text may move yet */
+    item->in.group = (uint64_t)(item - s->at);
     return 0;
 }
 

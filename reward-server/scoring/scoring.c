@@ -189,6 +189,17 @@ static void score_one(const struct scorer *s, const struct grade_input *in, size
     out->wall_us = (clock_mono_ns() - start_ns) / 1000;
 }
 
+struct grade_input scoring_row_input(
+    const struct dataset_row *row, const struct grade_text *completion)
+{
+    return (struct grade_input){.row_key = row->key,
+        .prompt = (const uint8_t *)row->prompt,
+        .prompt_len = strlen(row->prompt),
+        .task_json = row->json,
+        .completions = completion,
+        .completion_count = 1};
+}
+
 void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
     struct score_result *results)
 {

@@ -26,6 +26,7 @@
 #include <stddef.h>
 
 #include "common/base/err.h"
+#include "common/text/dataset.h"
 #include "proto/codec.h"
 
 /* ---- kinds ---- */
@@ -81,6 +82,10 @@ int scoring_open(
     const struct scorer_spec *specs, size_t n, struct scoring **ret, struct err *e) ERR_WARN_UNUSED;
 void scoring_close(struct scoring *s);
 size_t scoring_count(const struct scoring *s);
+
+/* The input of one completion of a dataset's row, both borrowed; group and seed are 0. */
+struct grade_input scoring_row_input(
+    const struct dataset_row *row, const struct grade_text *completion);
 
 /* Scores in->completions[i] with every scorer: scoring_count results in spec order. Strings live in
  * a, but results[].scorer belongs to the set. */
