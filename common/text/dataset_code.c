@@ -175,6 +175,17 @@ static int take_question(const json_t *row, const char *field, struct row_draft 
     return r;
 }
 
+/* A task of these tests, which it takes; called: the function that they call, or NULL. */
+static json_t *python_task(json_t *tests, const char *called)
+{
+    json_t *task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
+    if (called != NULL) {
+        (void)json_object_set_new(task, "entry_point", json_string(called));
+        (void)json_object_set_new(task, "prefix", json_string(CALLED_PREFIX));
+    }
+    return task;
+}
+
 int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e)
 {
     int r = take_question(row, "question", d, e);
@@ -184,11 +195,7 @@ int dataset_apps_convert(const json_t *row, struct row_draft *d, struct err *e)
     const char *name = json_string_value(json_object_get(cases, "fn_name"));
     const char *solution = json_string_value(json_array_get(solutions, 0));
     json_t *tests = json_array();
-    d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
-    if (name != NULL) {
-        (void)json_object_set_new(d->task, "entry_point", json_string(name));
-        (void)json_object_set_new(d->task, "prefix", json_string(CALLED_PREFIX));
-    }
+    d->task = python_task(tests, name);
     if (solution != NULL && solution[0] != '\0')
         (void)json_object_set_new(d->task, "solution", json_string(solution));
     r = apps_tests(cases, name != NULL, tests, e);
@@ -282,11 +289,7 @@ int dataset_livecodebench_convert(const json_t *row, struct row_draft *d, struct
         return r;
     json_t *metadata = json_field(row, "metadata"), *tests = json_array();
     const char *name = json_string_value(json_object_get(metadata, "func_name"));
-    d->task = json_pack("{s:s, s:o}", "language", "python", "tests", tests);
-    if (name != NULL) {
-        (void)json_object_set_new(d->task, "entry_point", json_string(name));
-        (void)json_object_set_new(d->task, "prefix", json_string(CALLED_PREFIX));
-    }
+    d->task = python_task(tests, name);
     r = livecodebench_tests(row, "public_test_cases", name != NULL, tests, e);
     if (r == 0)
         r = livecodebench_tests(row, "private_test_cases", name != NULL, tests, e);
