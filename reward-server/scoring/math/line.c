@@ -266,8 +266,7 @@ static bool add_set(struct math_work *w, struct pieces *s, const struct math_nod
 }
 
 /* Relations that all hold: joined by "and", or by commas with one among them that leaves out a
- * point
- * ("x > 0, x != 1"). */
+ * point ("x > 0, x != 1"). */
 static bool is_conjunction(const struct math_node *x)
 {
     bool gap = false;
