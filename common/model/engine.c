@@ -65,6 +65,17 @@ static int make_pages(struct engine *en, size_t bytes_max, struct err *e)
     return kv_init(&en->kv, c->layers, layer_floats, pages < useful ? pages : useful, e);
 }
 
+static struct step_costs costs_of(const struct param_table *t)
+{
+    enum { ATTENTION = 2 }; /* products of its multiply-adds in the time of one */
+    const struct model_config *c = &t->config;
+    size_t logits = (size_t)c->vocab * c->hidden;
+    size_t tables = c->tied ? 1 : 2;
+    return (struct step_costs){.row = t->floats - tables * logits,
+        .position = (size_t)2 * ATTENTION * c->layers * c->heads * c->head_dim,
+        .logits = logits};
+}
+
 static int build(struct engine *en, const struct engine_options *o, struct err *e)
 {
     const struct ops *ops;
@@ -79,6 +90,7 @@ static int build(struct engine *en, const struct engine_options *o, struct err *
     if (r < 0)
         return r;
     en->large = en->table->floats * sizeof(float) > LARGE_BYTES;
+    en->costs = costs_of(en->table);
     en->inputs = mem_array(spans, sizeof(*en->inputs));
     en->spans = mem_array(spans, sizeof(*en->spans));
     en->goals = mem_array(spans, sizeof(*en->goals));

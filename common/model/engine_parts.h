@@ -45,6 +45,13 @@ struct goal {
     struct slot_seq *seq; /* NULL: the group's first tokens */
 };
 
+/* What the parts of a step cost, in multiply-adds of a product. */
+struct step_costs {
+    size_t row;      /* through all layers, without attention */
+    size_t position; /* that a row attends to */
+    size_t logits;   /* of one row */
+};
+
 struct worker {
     struct acts acts;
     struct sampler sampler;
@@ -62,6 +69,7 @@ struct engine {
     struct kv kv;
     uint32_t batch_max;
     bool large; /* parameters come from memory in every step */
+    struct step_costs costs;
     struct worker *workers;
     struct slot_seq *slots; /* batch_max */
     uint32_t running;

@@ -58,20 +58,36 @@ static void begin_worker(struct worker *w, size_t first_span, size_t first_row)
     w->not_finite = NULL;
 }
 
-/* Deals the spans to workers, in order; returns how many workers have some. */
+/* How long a span takes, in multiply-adds of a product. */
+static size_t cost_of(const struct engine *en, size_t span)
+{
+    const struct span *s = &en->spans[span];
+    const struct step_costs *c = &en->costs;
+    size_t context = s->pos0 + s->rows / 2;
+    return s->rows * (c->row + context * c->position) + (en->goals[span].group ? c->logits : 0);
+}
+
+/* Deals the spans to workers, in order, so that all take about equally long; returns how many
+ * workers there are, of which some may have no span. */
 static size_t deal(struct engine *en, size_t workers)
 {
-    size_t span = 0, row = 0;
+    size_t span = 0, row = 0, left = 0;
+    for (size_t i = 0; i < en->span_count; i++)
+        left += cost_of(en, i);
     for (size_t i = 0; i < workers; i++) {
         struct worker *w = &en->workers[i];
-        size_t target = (en->rows - row + workers - i - 1) / (workers - i);
+        size_t target = left / (workers - i), cost = 0, next;
         begin_worker(w, span, row);
-        for (; span < en->span_count && w->rows < target; span++) {
+        for (; span < en->span_count; span++, cost += next) {
+            next = cost_of(en, span);
+            if (i + 1 < workers && cost + next / 2 > target)
+                break;
             en->spans[span].row0 = w->rows;
             w->rows += en->spans[span].rows;
         }
         w->span_count = span - w->first_span;
         row += w->rows;
+        left -= cost;
     }
     return workers;
 }

@@ -70,14 +70,14 @@ VINLINE void score_tile(v16 *score, const struct unit *u, const float *keys, siz
     for (size_t d = 0; d < D; d += 2, keys += 32) {
         UNROLL
         for (int g = 0; g < G; g++)
-            key[g] = v16_load(keys + (size_t)g * 16 * D);
+            key[g] = v16_held(v16_load(keys + (size_t)g * 16 * D));
         ask_ahead(ahead, d * KV_PAGE, 2 * G);
         UNROLL
         for (int i = 0; i < R * G; i++)
             even[i] = v16_fma(v16_set1(u[i / G].q[d]), key[i % G], even[i]);
         UNROLL
         for (int g = 0; g < G; g++)
-            key[g] = v16_load(keys + (size_t)g * 16 * D + 16);
+            key[g] = v16_held(v16_load(keys + (size_t)g * 16 * D + 16));
         UNROLL
         for (int i = 0; i < R * G; i++)
             odd[i] = v16_fma(v16_set1(u[i / G].q[d + 1]), key[i % G], odd[i]);
@@ -156,7 +156,7 @@ VINLINE void value_add(v16 *acc, const struct unit *u, size_t i, const float *va
     v16 x[VALUE_VECTORS];
     UNROLL
     for (int v = 0; v < V; v++)
-        x[v] = full ? v16_load(value + v * 16) : v16_load_mask(value + v * 16, mask);
+        x[v] = v16_held(full ? v16_load(value + v * 16) : v16_load_mask(value + v * 16, mask));
     UNROLL
     for (int k = 0; k < R * V; k++)
         acc[k] = v16_fma(v16_set1(u[k / V].p[i]), x[k % V], acc[k]);

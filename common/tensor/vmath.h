@@ -44,6 +44,7 @@
  *   m16_first(n)                lanes 0..n-1, n <= 16
  *   v16_set1, v16_zero          all lanes equal
  *   v16_load, v16_store         16 floats, any alignment
+ *   v16_held(v)                 v, which is to stay in a register where there are enough
  *   v16_load8, v16_store8       lanes 0..7; the others read as zero
  *   v16_load_bf16               16 upper halves of floats; the lower halves are 0
  *   v16_load_mask(p, m)         zero in the other lanes, which are not read

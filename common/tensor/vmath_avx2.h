@@ -48,6 +48,11 @@ VINLINE void v16_store(float *p, v16 v)
     _mm256_storeu_ps(p + 8, v.hi);
 }
 
+VINLINE v16 v16_held(v16 v)
+{
+    return v; /* there are too few registers */
+}
+
 VINLINE v16 v16_load8(const float *p)
 {
     return (v16){_mm256_loadu_ps(p), _mm256_setzero_ps()};

@@ -37,6 +37,13 @@ VINLINE void v16_store(float *p, v16 v)
     _mm512_storeu_ps(p, v);
 }
 
+/* Stays in its register: a compiler that takes loads for free would load it again for each use. */
+VINLINE v16 v16_held(v16 v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 VINLINE v16 v16_load8(const float *p)
 {
     return _mm512_zextps256_ps512(_mm256_loadu_ps(p));

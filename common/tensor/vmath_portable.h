@@ -63,6 +63,11 @@ VINLINE void v16_store(float *p, v16 v)
         p[i] = v.f[i];
 }
 
+VINLINE v16 v16_held(v16 v)
+{
+    return v;
+}
+
 VINLINE v16 v16_load8(const float *p)
 {
     VMATH_LANES(v16, f[i] = i < 8 ? p[i] : 0.0f);

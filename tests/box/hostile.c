@@ -186,7 +186,7 @@ const struct hostile hostile_programs[] = {
         "import os,sys,atexit\nos._exit=sys.exit=lambda *a: None\natexit.register(lambda: 1/0)\n"
         "sys.excepthook=None\nsys.stdout=None\nraise KeyError",
         END(EXITED), 1, ""},
-    {"memory in the interpreter", "python", "a=[]\nwhile True: a.append(bytearray(1<<20))",
+    {"memory in the interpreter", "python", "a=[]\nwhile True: a.append(b'a'*(1<<20))",
         END(MEMORY) | END(EXITED), ANY, NULL},
     {"memory of a library's name", "python", PY_DENIED("open('/warm.so','r+b')"), END(EXITED), 0,
         "denied\n"},
