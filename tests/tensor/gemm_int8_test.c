@@ -1,7 +1,7 @@
 /* gemm_int8_test.c: the product over eight-bit weights against a twin that follows the rule of
  * gemm_int8.c to the bit, against the exact product, and row by row.
  */
-#include "tests/tensor/check.h"
+#include "tests/tensor/product.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,15 +10,8 @@
 
 enum { CASES = 80, BLOCK = OPS_INT8_BLOCK };
 
-struct product {
-    size_t T, N, K;
-    struct mat x, w, bias;
-    void *packed;
-    int has_bias;
-};
-
 /* Sizes around the edges of panels, tiles, blocks and spans of k. */
-static struct product product_draw(uint64_t i)
+static struct product draw(uint64_t i)
 {
     static const size_t edges[] = {1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 65, 96, 100, 129};
     static const size_t depths[] = {
@@ -30,28 +23,17 @@ static struct product product_draw(uint64_t i)
     p.T = check_size(rows[range][0], rows[range][1]);
     p.N = edges[check_size(0, 13)];
     p.K = depths[check_size(0, 15)];
-    p.has_bias = check_size(0, 1) == 1;
-    p.x = mat_new(p.T, p.K);
-    p.w = mat_dense(p.N, p.K);
-    p.bias = mat_dense(1, p.N);
+    product_fill(&p);
     p.packed = malloc(ops_packed_int8_bytes(p.N, p.K));
     assert_non_null(p.packed);
     ops_pack_int8(p.packed, p.w.p, p.N, p.K);
     return p;
 }
 
-static void product_done(struct product *p)
+static void run(const struct ops *o, const struct product *p, float *y, size_t ldy, const float *x,
+    size_t ldx, size_t T)
 {
-    mat_done(&p->x);
-    mat_done(&p->w);
-    mat_done(&p->bias);
-    free(p->packed);
-}
-
-static void product_run(const struct ops *o, const struct product *p, struct mat *y)
-{
-    o->gemm_int8(
-        y->p, y->ld, p->x.p, p->x.ld, p->packed, p->has_bias ? p->bias.p : NULL, p->T, p->N, p->K);
+    o->gemm_int8(y, ldy, x, ldx, p->packed, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
 }
 
 static float block_largest(const float *x, size_t n)
@@ -77,28 +59,14 @@ static float twin(const struct product *p, size_t t, size_t n)
                 (int32_t)lrintf(x[k] * inverse) * (scale > 0 ? (int32_t)lrintf(w[k] / scale) : 0);
         y = fmaf((float)sum, scale * (mx / 127), y);
     }
-    return p->has_bias ? y + p->bias.p[n] : y;
+    return product_with_bias(p, n, y);
 }
+
+static const struct product_form int8 = {draw, run, twin};
 
 static void test_rule(void **state)
 {
-    (void)state;
-    const struct ops *o[ISAS_MAX];
-    for (size_t i = 0, n = isas(o); i < n; i++) {
-        for (uint64_t c = 0; c < CASES; c++) {
-            struct product p = product_draw(c);
-            struct mat y = mat_new(p.T, p.N), expected = mat_copy(&y);
-            mat_fill(&y, NAN); /* nothing of the old content may enter */
-            product_run(o[i], &p, &y);
-            for (size_t t = 0; t < p.T; t++)
-                for (size_t k = 0; k < p.N; k++)
-                    expected.p[t * expected.ld + k] = twin(&p, t, k);
-            mat_assert_same_bits(&y, &expected, o[i]->name);
-            mat_done(&y);
-            mat_done(&expected);
-            product_done(&p);
-        }
-    }
+    product_assert_twin(&int8, CASES);
 }
 
 /* Rounding costs at most half a step of either operand: the error of a product of K normal numbers
@@ -110,9 +78,9 @@ static void test_near_exact(void **state)
     assert_int_equal(ops_select("auto", &o, NULL), 0);
     double error = 0, length = 0;
     for (uint64_t c = 0; c < CASES; c++) {
-        struct product p = product_draw(1000 + c);
+        struct product p = draw(1000 + c);
         struct mat y = mat_new(p.T, p.N);
-        product_run(o, &p, &y);
+        product_run(&int8, o, &p, &y);
         for (size_t t = 0; t < p.T; t++) {
             for (size_t n = 0; n < p.N; n++) {
                 double sum = p.has_bias ? (double)p.bias.p[n] : 0;
@@ -130,26 +98,9 @@ static void test_near_exact(void **state)
     assert_true(error < 0.012 * 0.012 * length);
 }
 
-/* A row alone has the bits that it has in company. */
 static void test_rows_independent(void **state)
 {
-    (void)state;
-    const struct ops *o[ISAS_MAX];
-    for (size_t i = 0, n = isas(o); i < n; i++) {
-        for (uint64_t c = 0; c < 30; c++) {
-            struct product p = product_draw(2000 + c);
-            struct mat y = mat_new(p.T, p.N), alone = mat_new(1, p.N);
-            product_run(o[i], &p, &y);
-            for (size_t t = 0; t < p.T; t++) {
-                o[i]->gemm_int8(alone.p, alone.ld, p.x.p + t * p.x.ld, p.K, p.packed,
-                    p.has_bias ? p.bias.p : NULL, 1, p.N, p.K);
-                assert_memory_equal(alone.p, y.p + t * y.ld, p.N * sizeof(float));
-            }
-            mat_done(&y);
-            mat_done(&alone);
-            product_done(&p);
-        }
-    }
+    product_assert_rows_independent(&int8);
 }
 
 /* Blocks of zeros, of numbers too small to have an inverse, and of infinities. */

@@ -1,25 +1,18 @@
 /* gemm_test.c: the forward product: its order of summation to the bit, independence of rows, equal
  * bits between instruction sets; the same of the backward products.
  */
-#include "tests/tensor/check.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/tensor/naive.h"
+#include "tests/tensor/product.h"
 
 enum { CASES = 120 };
 
-struct product {
-    size_t T, N, K;
-    struct mat x, w, bias, packed;
-    int has_bias;
-};
-
 /* Sizes around the edges of panels, tiles and blocks of k. */
-static struct product product_draw(uint64_t i)
+static struct product draw(uint64_t i)
 {
     static const size_t edges[] = {
         1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 65, 96, 100, 128, 160, 161, 257};
@@ -29,27 +22,17 @@ static struct product product_draw(uint64_t i)
     p.T = check_size(0, 3) ? check_size(1, 20) : check_size(90, 110);
     p.N = edges[check_size(0, 16)];
     p.K = depths[check_size(0, 14)];
-    p.has_bias = check_size(0, 1) == 1;
-    p.x = mat_new(p.T, p.K);
-    p.w = mat_dense(p.N, p.K);
-    p.bias = mat_dense(1, p.N);
-    p.packed = mat_dense(1, ops_packed_floats(p.N, p.K));
-    ops_pack(p.packed.p, p.w.p, p.N, p.K);
+    product_fill(&p);
+    p.packed = malloc(ops_packed_floats(p.N, p.K) * sizeof(float));
+    assert_non_null(p.packed);
+    ops_pack(p.packed, p.w.p, p.N, p.K);
     return p;
 }
 
-static void product_done(struct product *p)
+static void run(const struct ops *o, const struct product *p, float *y, size_t ldy, const float *x,
+    size_t ldx, size_t T)
 {
-    mat_done(&p->x);
-    mat_done(&p->w);
-    mat_done(&p->bias);
-    mat_done(&p->packed);
-}
-
-static void product_run(const struct ops *o, const struct product *p, struct mat *y)
-{
-    o->gemm(y->p, y->ld, p->x.p, p->x.ld, p->packed.p, p->has_bias ? p->bias.p : NULL, p->T, p->N,
-        p->K);
+    o->gemm(y, ldy, x, ldx, p->packed, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
 }
 
 /* One chain of fused multiply-adds from 0 per block of 256, block sums added in order, then the
@@ -63,28 +46,14 @@ static float chain(const struct product *p, size_t t, size_t n)
             sum = fmaf(p->x.p[t * p->x.ld + k], p->w.p[n * p->K + k], sum);
         y = k0 == 0 ? sum : y + sum;
     }
-    return p->has_bias ? y + p->bias.p[n] : y;
+    return product_with_bias(p, n, y);
 }
+
+static const struct product_form f32 = {draw, run, chain};
 
 static void test_order(void **state)
 {
-    (void)state;
-    const struct ops *o[ISAS_MAX];
-    for (size_t i = 0, n = isas(o); i < n; i++) {
-        for (uint64_t c = 0; c < CASES; c++) {
-            struct product p = product_draw(c);
-            struct mat y = mat_new(p.T, p.N), expected = mat_copy(&y);
-            mat_fill(&y, NAN); /* nothing of the old content may enter */
-            product_run(o[i], &p, &y);
-            for (size_t t = 0; t < p.T; t++)
-                for (size_t k = 0; k < p.N; k++)
-                    expected.p[t * expected.ld + k] = chain(&p, t, k);
-            mat_assert_same_bits(&y, &expected, o[i]->name);
-            mat_done(&y);
-            mat_done(&expected);
-            product_done(&p);
-        }
-    }
+    product_assert_twin(&f32, CASES);
 }
 
 static void test_near_naive(void **state)
@@ -93,12 +62,12 @@ static void test_near_naive(void **state)
     const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (uint64_t c = 0; c < 40; c++) {
-            struct product p = product_draw(1000 + c);
+            struct product p = draw(1000 + c);
             struct mat y = mat_new(p.T, p.N);
             double *x = mat_double(&p.x), *w = mat_double(&p.w), *bias = mat_double(&p.bias);
             double *expected = calloc(p.T * p.N, sizeof(double));
             assert_non_null(expected);
-            product_run(o[i], &p, &y);
+            product_run(&f32, o[i], &p, &y);
             naive_gemm(expected, x, w, p.has_bias ? bias : NULL, p.T, p.N, p.K);
             mat_assert_near(&y, expected, 1e-4, o[i]->name);
             free(x);
@@ -141,15 +110,15 @@ static void test_bf16_is_f32_of_rounded(void **state)
     const struct ops *o[ISAS_MAX];
     for (size_t i = 0, n = isas(o); i < n; i++) {
         for (uint64_t c = 0; c < CASES; c++) {
-            struct product p = product_draw(5000 + c);
+            struct product p = draw(5000 + c);
             struct mat y = mat_new(p.T, p.N), expected = mat_copy(&y);
             uint16_t *packed = malloc(ops_packed_floats(p.N, p.K) * sizeof(*packed));
             assert_non_null(packed);
             ops_pack_bf16(packed, p.w.p, p.N, p.K);
             for (size_t k = 0; k < p.N * p.K; k++)
                 p.w.p[k] = as_bf16(p.w.p[k]);
-            ops_pack(p.packed.p, p.w.p, p.N, p.K);
-            product_run(o[i], &p, &expected);
+            ops_pack(p.packed, p.w.p, p.N, p.K);
+            product_run(&f32, o[i], &p, &expected);
             o[i]->gemm_bf16(
                 y.p, y.ld, p.x.p, p.x.ld, packed, p.has_bias ? p.bias.p : NULL, p.T, p.N, p.K);
             mat_assert_same_bits(&y, &expected, o[i]->name);
@@ -161,26 +130,9 @@ static void test_bf16_is_f32_of_rounded(void **state)
     }
 }
 
-/* A row alone, with K as its distance, has the bits that it has in company. */
 static void test_rows_independent(void **state)
 {
-    (void)state;
-    const struct ops *o[ISAS_MAX];
-    for (size_t i = 0, n = isas(o); i < n; i++) {
-        for (uint64_t c = 0; c < 30; c++) {
-            struct product p = product_draw(2000 + c);
-            struct mat y = mat_new(p.T, p.N), alone = mat_new(1, p.N);
-            product_run(o[i], &p, &y);
-            for (size_t t = 0; t < p.T; t++) {
-                o[i]->gemm(alone.p, alone.ld, p.x.p + t * p.x.ld, p.K, p.packed.p,
-                    p.has_bias ? p.bias.p : NULL, 1, p.N, p.K);
-                assert_memory_equal(alone.p, y.p + t * y.ld, p.N * sizeof(float));
-            }
-            mat_done(&y);
-            mat_done(&alone);
-            product_done(&p);
-        }
-    }
+    product_assert_rows_independent(&f32);
 }
 
 static void test_nothing_to_do(void **state)
