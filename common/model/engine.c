@@ -4,7 +4,7 @@
  * that is there; the prompt's pages are reserved. When nothing runs, the newest open group can
  * therefore always start a completion, so the engine never locks up. Each step forwards the next
  * PREFILL_ROWS rows of unfinished prompts and one row of every running sequence. In a small model
- * spans are dealt to threads in contiguous runs of about equal rows; a thread takes its spans
+ * spans are dealt to threads in contiguous runs that cost about the same; a thread takes its spans
  * through the whole network, then samples: there is no barrier inside a step. A large model's
  * weights come from memory; where a thread's own rows are few or uneven, all threads take all rows
  * through each layer together, as a team (team.h), and read the weights once. A step allocates

@@ -80,7 +80,7 @@ static size_t deal(struct engine *en, size_t workers)
         begin_worker(w, span, row);
         for (; span < en->span_count; span++, cost += next) {
             next = cost_of(en, span);
-            if (i + 1 < workers && cost + next / 2 > target)
+            if (i + 1 < workers && w->rows > 0 && cost + next / 2 > target)
                 break;
             en->spans[span].row0 = w->rows;
             w->rows += en->spans[span].rows;
