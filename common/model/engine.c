@@ -67,7 +67,7 @@ static int make_pages(struct engine *en, size_t bytes_max, struct err *e)
 
 static struct step_costs costs_of(const struct param_table *t)
 {
-    enum { ATTENTION = 2 }; /* products of its multiply-adds in the time of one */
+    enum { ATTENTION = 2 }; /* one of its multiply-adds takes as long as two of a product */
     const struct model_config *c = &t->config;
     size_t logits = (size_t)c->vocab * c->hidden;
     size_t tables = c->tied ? 1 : 2;

@@ -21,6 +21,7 @@ static struct box *box;
 static const char *program;
 enum { STARVED_MAX = 20 }; /* tries on a busy host */
 static bool cold;          /* a new interpreter for each run */
+static bool emulated;      /* the processor, in software */
 
 static struct box_limits limits = {.cpu_ms = 400,
     .wall_ms = 1500,
@@ -80,6 +81,10 @@ static int count_bad(void)
         struct box_result r;
         if (cold && strcmp(h->language, "python") != 0)
             continue;
+        if (emulated && h->slow) {
+            printf("skip: %s: too slow on an emulated processor\n", h->name);
+            continue;
+        }
         if (!language_installed(language_find(h->language))) {
             printf("skip: %s: no %s here\n", h->name, h->language);
             continue;
@@ -335,6 +340,7 @@ static void be_patient(void)
 {
     const char *text = getenv("COHORT_TEST_SLOW");
     uint64_t times = text != NULL ? strtoull(text, NULL, 10) : 1;
+    emulated = times > 1;
     limits.cpu_ms *= times;
     limits.wall_ms *= times;
 }

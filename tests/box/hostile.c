@@ -188,6 +188,8 @@ const struct hostile hostile_programs[] = {
         END(EXITED), 1, ""},
     {"memory in the interpreter", "python", "a=[]\nwhile True: a.append(b'a'*(1<<20))",
         END(MEMORY) | END(EXITED), ANY, NULL},
+    {"memory that is only asked for", "python", "a=[]\nwhile True: a.append(bytearray(1<<20))",
+        END(MEMORY) | END(EXITED), ANY, NULL, .slow = true},
     {"memory of a library's name", "python", PY_DENIED("open('/warm.so','r+b')"), END(EXITED), 0,
         "denied\n"},
 

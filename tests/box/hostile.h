@@ -2,6 +2,8 @@
 #ifndef COHORT_TESTS_HOSTILE_H
 #define COHORT_TESTS_HOSTILE_H
 
+#include <stdbool.h>
+
 #include "reward-server/box/box.h"
 
 enum { ANY = -1 };
@@ -11,6 +13,7 @@ struct hostile {
     unsigned ends;      /* a set of 1 << enum box_end */
     int detail;         /* ANY: not looked at */
     const char *output; /* all of standard output, NULL: not looked at */
+    bool slow;          /* takes an emulated processor longer than its limit */
 };
 
 extern const struct hostile hostile_programs[];

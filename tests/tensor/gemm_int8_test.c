@@ -23,17 +23,15 @@ static struct product draw(uint64_t i)
     p.T = check_size(rows[range][0], rows[range][1]);
     p.N = edges[check_size(0, 13)];
     p.K = depths[check_size(0, 15)];
-    product_fill(&p);
-    p.packed = malloc(ops_packed_int8_bytes(p.N, p.K));
-    assert_non_null(p.packed);
-    ops_pack_int8(p.packed, p.w.p, p.N, p.K);
+    product_fill(&p, ops_packed_int8_bytes(p.N, p.K));
+    ops_pack_int8(p.packed.p, p.w.p, p.N, p.K);
     return p;
 }
 
 static void run(const struct ops *o, const struct product *p, float *y, size_t ldy, const float *x,
     size_t ldx, size_t T)
 {
-    o->gemm_int8(y, ldy, x, ldx, p->packed, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
+    o->gemm_int8(y, ldy, x, ldx, p->packed.p, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
 }
 
 static float block_largest(const float *x, size_t n)

@@ -22,17 +22,15 @@ static struct product draw(uint64_t i)
     p.T = check_size(0, 3) ? check_size(1, 20) : check_size(90, 110);
     p.N = edges[check_size(0, 16)];
     p.K = depths[check_size(0, 14)];
-    product_fill(&p);
-    p.packed = malloc(ops_packed_floats(p.N, p.K) * sizeof(float));
-    assert_non_null(p.packed);
-    ops_pack(p.packed, p.w.p, p.N, p.K);
+    product_fill(&p, ops_packed_floats(p.N, p.K) * sizeof(float));
+    ops_pack(p.packed.p, p.w.p, p.N, p.K);
     return p;
 }
 
 static void run(const struct ops *o, const struct product *p, float *y, size_t ldy, const float *x,
     size_t ldx, size_t T)
 {
-    o->gemm(y, ldy, x, ldx, p->packed, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
+    o->gemm(y, ldy, x, ldx, p->packed.p, p->has_bias ? p->bias.p : NULL, T, p->N, p->K);
 }
 
 /* One chain of fused multiply-adds from 0 per block of 256, block sums added in order, then the
@@ -117,7 +115,7 @@ static void test_bf16_is_f32_of_rounded(void **state)
             ops_pack_bf16(packed, p.w.p, p.N, p.K);
             for (size_t k = 0; k < p.N * p.K; k++)
                 p.w.p[k] = as_bf16(p.w.p[k]);
-            ops_pack(p.packed, p.w.p, p.N, p.K);
+            ops_pack(p.packed.p, p.w.p, p.N, p.K);
             product_run(&f32, o[i], &p, &expected);
             o[i]->gemm_bf16(
                 y.p, y.ld, p.x.p, p.x.ld, packed, p.has_bias ? p.bias.p : NULL, p.T, p.N, p.K);

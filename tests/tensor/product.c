@@ -2,14 +2,15 @@
 #include "tests/tensor/product.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-void product_fill(struct product *p)
+void product_fill(struct product *p, size_t packed_bytes)
 {
+    assert_int_equal(packed_bytes % sizeof(float), 0);
     p->has_bias = check_size(0, 1) == 1;
     p->x = mat_new(p->T, p->K);
     p->w = mat_dense(p->N, p->K);
     p->bias = mat_dense(1, p->N);
+    p->packed = mat_dense(1, packed_bytes / sizeof(float));
 }
 
 void product_done(struct product *p)
@@ -17,7 +18,7 @@ void product_done(struct product *p)
     mat_done(&p->x);
     mat_done(&p->w);
     mat_done(&p->bias);
-    free(p->packed);
+    mat_done(&p->packed);
 }
 
 float product_with_bias(const struct product *p, size_t n, float y)

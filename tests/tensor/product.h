@@ -11,8 +11,8 @@
 struct product {
     size_t T, N, K;
     struct mat x, w, bias;
+    struct mat packed; /* w in the form that is tested, of any type */
     bool has_bias;
-    void *packed; /* owned: w in the form that is tested */
 };
 
 /* A form of weights. */
@@ -24,8 +24,8 @@ struct product_form {
     float (*twin)(const struct product *p, size_t t, size_t n); /* one output, by the rule */
 };
 
-/* Random operands for the sizes in p. */
-void product_fill(struct product *p);
+/* Random operands for the sizes in p, and room for so many packed bytes, a multiple of 4. */
+void product_fill(struct product *p, size_t packed_bytes);
 void product_done(struct product *p);
 
 /* The bias of output n, and y with it. */
