@@ -53,7 +53,7 @@ def grade(directory, attacks, who):
     rows = write_rows(directory, "r.jsonl", [{"id": PLACES[a.task], "response": a.program} for a in attacks])
     below = who.pop("below", ())
     code, out, err = run([*below, BIN["cohort"], "grade", "--data", data, "--responses", rows, "--scorer",
-                            f"code:cpu-ms={250 * SLOW},memory-mib=128", "--workers", "4"], **who)
+                            f"code:cpu-ms={400 * SLOW},memory-mib=128", "--workers", "4"], **who)
     if code == 1 and ("a box cannot be made" in err or "ermission denied" in err):
         print("skip: " + err.strip())
         return None

@@ -1,16 +1,16 @@
 # Runs the program as the module __main__, in a cold interpreter as in a warm one, and ends the process: threads, atexit, what
 # objects do at their end, flushing, but not the taking apart of modules, which costs more than most programs. -S leaves out site;
-# its two names that programs use are put back.
-def run(path, prefix=""):
-    import builtins, sys
-    sys.path[:] = [p for p in sys.path if p]
-    import os
+# its two names that programs use are put back. A warm interpreter forks in wait (warm.py), when all is ready for a program.
+def run(path):
+    import atexit, builtins, gc, os, sys
     from _sitebuiltins import Quitter
+    sys.path[:] = [p for p in sys.path if p]
+    sys.argv = [path]
     builtins.exit, builtins.quit = Quitter("exit", ""), Quitter("quit", "")
     space = sys.modules["__main__"].__dict__
-    del space["run"]
     space["__file__"] = path
-    sys.argv = [path]
+    del space["run"]
+    wait = space.pop("wait", None)
     leave, hook, streams = os._exit, sys.__excepthook__, (sys.__stdout__, sys.__stderr__)
 
     def status_of(e):
@@ -40,11 +40,12 @@ def run(path, prefix=""):
     def finish():
         if "threading" in sys.modules:
             attempt(sys.modules["threading"]._shutdown)
-        import atexit, gc
         attempt(atexit._run_exitfuncs)
         attempt(space.clear)
         attempt(gc.collect)
 
+    if wait is not None:
+        wait()
     status = 0
     try:
         main()
