@@ -56,7 +56,7 @@ static void check_row(const struct recipe *r, const struct scoring *set, const c
 /* Whether the kind looks at the task: the others have no gold. */
 static bool looks_at_task(const struct scorer_kind *kind)
 {
-    return kind != NULL && kind->check != NULL && scoring_kind_ready(kind);
+    return kind != NULL && kind->read != NULL && scoring_kind_ready(kind);
 }
 
 int gold_check(const struct recipe *r, uint32_t stage, const struct corpus *tasks,

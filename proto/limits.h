@@ -36,7 +36,7 @@ enum {
     LIMIT_PATH = 4096,                    /* of a file on the learner's host */
     LIMIT_DURATION_MS = 24 * 3600 * 1000, /* of any time span that a message names */
     LIMIT_STOP_IDS = 8,
-    LIMIT_DATASET_LINE = 4 << 20,
+    LIMIT_DATASET_LINE = 64 << 20, /* LiveCodeBench has lines of tens of MiB */
     LIMIT_DATASET_ROWS = 1 << 24,
     LIMIT_CONFIG_BYTES = 1 << 20,
     LIMIT_JSON_BYTES = 64 << 20, /* config.json, tokenizer.json, safetensors header below that */

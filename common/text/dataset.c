@@ -268,13 +268,14 @@ static int read_lines(struct loader *l, int fd, struct err *e)
 {
     CLEANUP_BUF struct buf text = {0};
     for (;;) {
-        size_t used = 0;
-        uint8_t *room = buf_extend(&text, READ_CHUNK_BYTES);
+        /* as much again as is there, for a long line is looked at from its beginning each time */
+        size_t used = 0, wanted = text.len > READ_CHUNK_BYTES ? text.len : READ_CHUNK_BYTES;
+        uint8_t *room = buf_extend(&text, wanted);
         ssize_t got;
         do {
-            got = read(fd, room, READ_CHUNK_BYTES);
+            got = read(fd, room, wanted);
         } while (got < 0 && errno == EINTR);
-        text.len -= READ_CHUNK_BYTES - (got > 0 ? (size_t)got : 0);
+        text.len -= wanted - (got > 0 ? (size_t)got : 0);
         if (got < 0)
             return err_sys(e, ERR_DATA, "cannot read '%s'", l->origin);
         int r = take_lines(l, (const char *)text.data, text.len, got == 0, &used, e);

@@ -176,51 +176,51 @@ static bool find_answer(const struct scorer_tag *s, struct span text, struct are
 
 /* ---- the task ---- */
 
-/* The options and the right one. A reference may be a letter, the text of an option, or the
- * option's number from 0 when no option has that text. */
-static bool read_task(const struct grade_input *in, struct arena *a, struct choices *ret,
-    int *ret_right, const char **ret_why)
-{
-    const char *why = "", *reference = task_answer(in, a, ret_why);
-    if (reference == NULL || !task_choices(in, a, ret->texts, &ret->count, ret_why))
-        return false;
-    struct span s = {reference, strlen(reference)};
-    *ret_right = option_of(ret, s, &why);
-    if (*ret_right == NO_LETTER && s.n == 1 && s.at[0] >= '0' && s.at[0] < '0' + (int)ret->count)
-        *ret_right = s.at[0] - '0';
-    if (*ret_right != NO_LETTER)
-        return true;
-    *ret_why = reason_text(a, "the reference '%.80s' names no option: %s", reference, why);
-    return false;
-}
-
-static bool choice_check(
-    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
-{
+struct choice_task {
     struct choices choices;
     int right;
-    return read_task(in, a, &choices, &right, ret_why);
+};
+
+/* A reference may be a letter, the text of an option, or the option's number from 0 when no option
+ * has that text. */
+static const void *choice_read(
+    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
+{
+    const char *why = "", *reference = task_answer(in, a, ret_why);
+    if (reference == NULL)
+        return NULL;
+    struct choice_task *t = task_alloc(a, sizeof(*t), ret_why);
+    if (t == NULL || !task_choices(in, a, t->choices.texts, &t->choices.count, ret_why))
+        return NULL;
+    const struct choices *c = &t->choices;
+    struct span s = {reference, strlen(reference)};
+    t->right = option_of(c, s, &why);
+    if (t->right == NO_LETTER && s.n == 1 && s.at[0] >= '0' && s.at[0] < '0' + (int)c->count)
+        t->right = s.at[0] - '0';
+    if (t->right != NO_LETTER)
+        return t;
+    *ret_why = reason_text(a, "the reference '%.80s' names no option: %s", reference, why);
+    return NULL;
 }
 
-static void choice_score(const void *state, const struct grade_input *in,
+static void choice_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     struct span text = {(const char *)completion->text, completion->text_len}, found;
-    struct choices choices;
-    int right;
+    const struct choice_task *t = task;
     const char *why = "";
-    if (!read_task(in, a, &choices, &right, &why) || !find_answer(state, text, a, &found, out))
+    if (!find_answer(state, text, a, &found, out))
         return;
     result_extracted(out, a, found);
-    int option = found.n <= ANSWER_BYTES_MAX ? option_of(&choices, found, &why) : NO_LETTER;
-    if (option == right) {
+    int option = found.n <= ANSWER_BYTES_MAX ? option_of(&t->choices, found, &why) : NO_LETTER;
+    if (option == t->right) {
         out->value = 1;
         out->verdict = VERDICT_PASS;
     } else if (option == NO_LETTER) {
         out->verdict = VERDICT_MALFORMED;
         out->reason = found.n <= ANSWER_BYTES_MAX ? why : "the answer is longer than 1024 bytes";
     } else {
-        out->reason = reason_text(a, "%c, expected %c", 'A' + option, 'A' + right);
+        out->reason = reason_text(a, "%c, expected %c", 'A' + option, 'A' + t->right);
     }
 }
 
@@ -230,6 +230,6 @@ const struct scorer_kind scorer_choice = {
     .deterministic = true,
     .open = scorer_tag_open,
     .close = scorer_state_close,
-    .check = choice_check,
+    .read = choice_read,
     .score = choice_score,
 };

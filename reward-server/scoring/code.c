@@ -35,15 +35,10 @@ static int code_open(const char *params_json, void **ret_state, struct err *e)
     return r;
 }
 
-bool code_check(
+static const void *code_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
-    struct code_task task;
-    if (!code_has_box()) {
-        *ret_why = "there is no sandbox here, and programs do not run without";
-        return false;
-    }
-    return code_task(in, a, &task, ret_why);
+    return code_task(in, a, ret_why);
 }
 
 void code_judge(const struct code_limits *limits, const struct code_task *task, struct span source,
@@ -63,18 +58,14 @@ void code_judge(const struct code_limits *limits, const struct code_task *task, 
     code_files_done(&files);
 }
 
-static void code_score(const void *state, const struct grade_input *in,
+static void code_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct code *c = state;
-    struct code_task task;
-    const char *why = "";
     struct span text = {(const char *)completion->text, completion->text_len}, source;
     uint64_t cpu_us;
-    if (!code_task(in, a, &task, &why)) /* passed code_check: only memory can be short */
-        code_no_value(out, SCORE_FAULT_TRANSIENT, why);
-    else if (code_program(text, c->tag, &task, a, &source, out))
-        code_judge(&c->limits, &task, source, a, out, &cpu_us);
+    if (code_program(text, c->tag, task, a, &source, out))
+        code_judge(&c->limits, task, source, a, out, &cpu_us);
 }
 
 const struct scorer_kind scorer_code = {
@@ -84,6 +75,6 @@ const struct scorer_kind scorer_code = {
     .runs_programs = true,
     .open = code_open,
     .close = scorer_state_close,
-    .check = code_check,
+    .read = code_read,
     .score = code_score,
 };

@@ -43,9 +43,9 @@ struct code_task {
     size_t count;
 };
 
-/* All in a. False with *ret_why when the task cannot be judged here. */
-bool code_task(
-    const struct grade_input *in, struct arena *a, struct code_task *ret, const char **ret_why);
+/* All in a. NULL with *ret_why when the task cannot be judged here. */
+const struct code_task *code_task(
+    const struct grade_input *in, struct arena *a, const char **ret_why);
 bool code_is_python(const struct code_task *task); /* its tests are */
 
 /* The program in a completion: what follows the last </think>, then the content of the tag where
@@ -53,10 +53,6 @@ bool code_is_python(const struct code_task *task); /* its tests are */
  */
 bool code_program(struct span text, const char *tag, const struct code_task *task, struct arena *a,
     struct span *ret, struct score_result *out);
-
-/* The check of every kind that runs programs: there are boxes, and the task can be judged. */
-bool code_check(
-    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why);
 
 /* The program that goes on where the prompt ended. */
 struct span code_with_prefix(const struct code_task *task, struct span source, struct arena *a);

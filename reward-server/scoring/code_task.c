@@ -163,22 +163,31 @@ static bool suits(const struct code_task *task, const char **ret_why)
     return false;
 }
 
-bool code_task(
-    const struct grade_input *in, struct arena *a, struct code_task *ret, const char **ret_why)
+const struct code_task *code_task(
+    const struct grade_input *in, struct arena *a, const char **ret_why)
 {
     json_error_t at;
+    if (!code_has_box()) {
+        *ret_why = "there is no sandbox here, and programs do not run without";
+        return NULL;
+    }
     CLEANUP_JSON json_t *root =
         json_loads(in->task_json != NULL ? in->task_json : "", JSON_ALLOW_NUL, &at);
     if (root == NULL) {
         *ret_why = reason_text(a, "the task is not JSON: %s", at.text);
-        return false;
+        return NULL;
     }
-    *ret = (struct code_task){.entry_point = field(root, "entry_point", a),
+    struct code_task *task = task_alloc(a, sizeof(*task), ret_why);
+    if (task == NULL)
+        return NULL;
+    *task = (struct code_task){.entry_point = field(root, "entry_point", a),
         .setup = field(root, "setup", a),
         .prefix = field(root, "prefix", a),
         .solution = field(root, "solution", a)};
-    return take_language(field(root, "language", a), a, ret, ret_why) &&
-           take_tests(json_object_get(root, "tests"), a, ret, ret_why) && suits(ret, ret_why);
+    bool fine = take_language(field(root, "language", a), a, task, ret_why) &&
+                take_tests(json_object_get(root, "tests"), a, task, ret_why) &&
+                suits(task, ret_why);
+    return fine ? task : NULL;
 }
 
 /* ---- the program ---- */

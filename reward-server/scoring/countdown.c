@@ -3,11 +3,10 @@
 
 #include "reward-server/scoring/number.h"
 
-static bool countdown_check(
+static const void *countdown_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
-    struct task_countdown task;
-    return task_countdown(in, a, &task, ret_why);
+    return task_countdown(in, a, ret_why);
 }
 
 /* Without a tag the expression is the last line. */
@@ -73,16 +72,14 @@ static void judge(
     mpq_clears(value, target, NULL);
 }
 
-static void countdown_score(const void *state, const struct grade_input *in,
+static void countdown_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     struct span text = {(const char *)completion->text, completion->text_len}, found;
-    struct task_countdown task;
-    const char *why;
-    if (!task_countdown(in, a, &task, &why) || !find_expression(state, text, a, &found, out))
+    if (!find_expression(state, text, a, &found, out))
         return;
     result_extracted(out, a, found);
-    judge(found, &task, a, out);
+    judge(found, task, a, out);
 }
 
 const struct scorer_kind scorer_countdown = {
@@ -91,6 +88,6 @@ const struct scorer_kind scorer_countdown = {
     .deterministic = true,
     .open = scorer_tag_open,
     .close = scorer_state_close,
-    .check = countdown_check,
+    .read = countdown_read,
     .score = countdown_score,
 };

@@ -3,18 +3,18 @@
 
 #include "reward-server/scoring/scorer.h"
 
-static bool exact_check(
+static const void *exact_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
-    return task_answer(in, a, ret_why) != NULL;
+    return task_answer(in, a, ret_why);
 }
 
-static void exact_score(const void *state, const struct grade_input *in,
+static void exact_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct scorer_tag *s = state;
     struct span text = {(const char *)completion->text, completion->text_len}, found;
-    const char *why, *reference = task_answer(in, a, &why); /* checked: not NULL */
+    const char *reference = task;
     if (!answer_in_tag(text, s->tag, a, &found, out))
         return;
     result_extracted(out, a, found);
@@ -32,6 +32,6 @@ const struct scorer_kind scorer_exact = {
     .deterministic = true,
     .open = scorer_tag_open,
     .close = scorer_state_close,
-    .check = exact_check,
+    .read = exact_read,
     .score = exact_score,
 };

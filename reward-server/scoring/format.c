@@ -167,7 +167,7 @@ static void count_tags(struct span text, bool opened, struct arena *a, struct sc
     out->verdict = out->value == 1 ? VERDICT_PASS : VERDICT_MALFORMED;
 }
 
-static void format_score(const void *state, const struct grade_input *in,
+static void format_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct format *s = state;

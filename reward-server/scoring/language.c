@@ -70,28 +70,24 @@ static void language_close(void *state)
     free(s);
 }
 
-/* The task's own language where it names one. */
-static bool wanted_tongue(const struct language *s, const struct grade_input *in, struct arena *a,
-    enum tongue *ret, const char **ret_why)
+/* The language that is wanted: the task's own where it names one. */
+static const void *language_read(
+    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
+    const struct language *s = state;
     const char *code = NULL;
     if (!task_text(in, "think_language", a, &code, ret_why))
-        return false;
+        return NULL;
     int tongue = code != NULL ? tongue_parse(code) : (int)s->tongue;
     if (tongue < 0) {
         *ret_why = reason_text(
             a, "the task's think_language is '%.16s', expected one of %s", code, tongue_codes());
-        return false;
+        return NULL;
     }
-    *ret = (enum tongue)tongue;
-    return true;
-}
-
-static bool language_check(
-    const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
-{
-    enum tongue tongue;
-    return wanted_tongue(state, in, a, &tongue, ret_why);
+    enum tongue *wanted = task_alloc(a, sizeof(*wanted), ret_why);
+    if (wanted != NULL)
+        *wanted = (enum tongue)tongue;
+    return wanted;
 }
 
 /* ---- counting ---- */
@@ -229,14 +225,13 @@ static void judge(const struct survey *v, struct arena *a, struct score_result *
         result_extracted(out, a, v->foreign);
 }
 
-static void language_score(const void *state, const struct grade_input *in,
+static void language_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
-    const char *why;
+    const enum tongue *wanted = task;
     CLEANUP_FREE struct survey *v = mem_alloc(sizeof(*v));
     v->s = state;
-    if (!wanted_tongue(state, in, a, &v->wanted, &why))
-        return;
+    v->wanted = *wanted;
     read_words(
         v, prose_thought((struct span){(const char *)completion->text, completion->text_len}));
     judge(v, a, out);
@@ -248,6 +243,6 @@ const struct scorer_kind scorer_language = {
     .deterministic = true,
     .open = language_open,
     .close = language_close,
-    .check = language_check,
+    .read = language_read,
     .score = language_score,
 };

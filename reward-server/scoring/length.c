@@ -127,7 +127,7 @@ static void score_cosine(const struct length *s, const struct grade_text *comple
                 completion->truncated ? ", truncated" : "", (long long)s->max);
 }
 
-static void length_score(const void *state, const struct grade_input *in,
+static void length_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct length *s = state;

@@ -143,17 +143,15 @@ static bool has_linter(const struct language *l)
            strcmp(l->name, "c++") == 0;
 }
 
-static bool lint_check(
+static const void *lint_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
-    struct code_task task;
-    if (!code_check(state, in, a, ret_why) || !code_task(in, a, &task, ret_why))
-        return false;
-    if (has_linter(task.language))
-        return true;
+    const struct code_task *task = code_task(in, a, ret_why);
+    if (task == NULL || has_linter(task->language))
+        return task;
     *ret_why =
-        reason_text(a, "there is no lint of %s; expected python, c or c++", task.language->name);
-    return false;
+        reason_text(a, "there is no lint of %s; expected python, c or c++", task->language->name);
+    return NULL;
 }
 
 static size_t lines_of(const char *text)
@@ -197,17 +195,13 @@ static void look(
     box_result_done(&r);
 }
 
-static void lint_score(const void *state, const struct grade_input *in,
+static void lint_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct scorer_tag *s = state;
-    struct code_task task;
-    const char *why = "";
     struct span text = {(const char *)completion->text, completion->text_len}, source;
-    if (!code_task(in, a, &task, &why)) /* passed lint_check: only memory can be short */
-        code_no_value(out, SCORE_FAULT_TRANSIENT, why);
-    else if (code_program(text, s->tag, &task, a, &source, out))
-        look(&task, source, a, out);
+    if (code_program(text, s->tag, task, a, &source, out))
+        look(task, source, a, out);
 }
 
 const struct scorer_kind scorer_lint = {
@@ -218,6 +212,6 @@ const struct scorer_kind scorer_lint = {
     .after_tests = true,
     .open = scorer_tag_open,
     .close = scorer_state_close,
-    .check = lint_check,
+    .read = lint_read,
     .score = lint_score,
 };

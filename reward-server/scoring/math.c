@@ -14,16 +14,14 @@ void scoring_use_math(struct math_pool *p)
 
 /* Any text can be compared, if only as text: a reference is unusable when it is missing or longer
  * than the checker reads. */
-static bool math_check(
+static const void *math_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
     const char *reference = task_answer(in, a, ret_why);
-    if (reference == NULL)
-        return false;
-    if (strlen(reference) <= MATH_TEXT_MAX)
-        return true;
+    if (reference == NULL || strlen(reference) <= MATH_TEXT_MAX)
+        return reference;
     *ret_why = "the reference answer is longer than 4096 bytes";
-    return false;
+    return NULL;
 }
 
 /* Where there are workers they grade; the answer is theirs as it is ours. */
@@ -44,12 +42,12 @@ static bool grade(const struct math_request *q, struct arena *a, struct math_out
     return false;
 }
 
-static void math_score(const void *state, const struct grade_input *in,
+static void math_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct scorer_tag *s = state;
     struct span text = {(const char *)completion->text, completion->text_len};
-    const char *why, *reference = task_answer(in, a, &why); /* checked: not NULL */
+    const char *reference = task;
     struct math_outcome o;
     if (s->tag[0] != '\0' && !answer_in_tag(text, s->tag, a, &text, out))
         return;
@@ -79,6 +77,6 @@ const struct scorer_kind scorer_math = {
     .deterministic = true,
     .open = scorer_tag_open,
     .close = scorer_state_close,
-    .check = math_check,
+    .read = math_read,
     .score = math_score,
 };

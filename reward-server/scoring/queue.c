@@ -101,7 +101,8 @@ size_t scoring_parts(size_t count, bool (*part)(void *arg, size_t i), void *arg)
 
 struct job_run {
     struct scoring_job *job; /* borrowed */
-    pthread_mutex_t lock;    /* guards the job's arena */
+    struct scoring_task task;
+    pthread_mutex_t lock; /* guards the job's arena */
 };
 
 static const char *keep(struct arena *a, const char *text)
@@ -118,7 +119,7 @@ static bool score_completion(void *arg, size_t i)
     size_t n = scoring_count(job->set);
     struct score_result *results = job->results + i * n;
     struct arena *a = arena_new(0);
-    scoring_score(job->set, job->in, i, a, results);
+    scoring_judge(&run->task, i, a, results);
     (void)pthread_mutex_lock(&run->lock);
     for (size_t k = 0; k < n; k++) {
         results[k].reason = keep(job->arena, results[k].reason);
@@ -141,9 +142,12 @@ static void job_run(struct scoring_job *job)
         scoring_score(job->set, job->in, 0, job->arena, job->results);
         return;
     }
+    struct arena *a = arena_new(0);
+    scoring_read(job->set, job->in, a, &run.task);
     (void)pthread_mutex_init(&run.lock, NULL); /* cannot fail on Linux */
     (void)scoring_parts(job->in->completion_count, score_completion, &run);
     (void)pthread_mutex_destroy(&run.lock);
+    arena_free(a);
 }
 
 /* Waits for a job, and does parts of others' meanwhile; NULL when the queue is closing. */

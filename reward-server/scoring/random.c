@@ -4,7 +4,7 @@
 #include "common/base/hash.h"
 #include "reward-server/scoring/scorer.h"
 
-static void random_score(const void *state, const struct grade_input *in,
+static void random_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     struct hasher h;

@@ -108,7 +108,7 @@ static bool marks_close(struct span text)
     return !dollars && !fence && round == 0 && square == 0 && brace == 0;
 }
 
-static void readability_score(const void *state, const struct grade_input *in,
+static void readability_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     static const char *const names[CHECKS] = {

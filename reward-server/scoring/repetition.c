@@ -147,7 +147,7 @@ static void count_repeats(struct span text, size_t n, struct seen *seen, struct 
     }
 }
 
-static void repetition_score(const void *state, const struct grade_input *in,
+static void repetition_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct repetition *s = state;

@@ -36,16 +36,14 @@ static int runtime_open(const char *params_json, void **ret_state, struct err *e
     return r;
 }
 
-static bool runtime_check(
+static const void *runtime_read(
     const void *state, const struct grade_input *in, struct arena *a, const char **ret_why)
 {
-    struct code_task task;
-    if (!code_check(state, in, a, ret_why) || !code_task(in, a, &task, ret_why))
-        return false;
-    if (task.solution[0] != '\0')
-        return true;
+    const struct code_task *task = code_task(in, a, ret_why);
+    if (task == NULL || task->solution[0] != '\0')
+        return task;
     *ret_why = "the task has no solution whose time could be compared";
-    return false;
+    return NULL;
 }
 
 /* One run of all tests: *least becomes its time when that is less. False when it does not pass. */
@@ -101,17 +99,13 @@ static void compare(const struct runtime *s, const struct code_task *task, struc
         a, "%.1f ms of processor time, the task's solution %.1f ms", program_ms, solution_ms);
 }
 
-static void runtime_score(const void *state, const struct grade_input *in,
+static void runtime_score(const void *state, const void *task, const struct grade_input *in,
     const struct grade_text *completion, struct arena *a, struct score_result *out)
 {
     const struct runtime *s = state;
-    struct code_task task;
-    const char *why = "";
     struct span text = {(const char *)completion->text, completion->text_len}, source;
-    if (!code_task(in, a, &task, &why)) /* passed runtime_check: only memory can be short */
-        code_no_value(out, SCORE_FAULT_TRANSIENT, why);
-    else if (code_program(text, s->tag, &task, a, &source, out))
-        compare(s, &task, source, a, out);
+    if (code_program(text, s->tag, task, a, &source, out))
+        compare(s, task, source, a, out);
 }
 
 const struct scorer_kind scorer_runtime = {
@@ -122,6 +116,6 @@ const struct scorer_kind scorer_runtime = {
     .after_tests = true,
     .open = runtime_open,
     .close = scorer_state_close,
-    .check = runtime_check,
+    .read = runtime_read,
     .score = runtime_score,
 };

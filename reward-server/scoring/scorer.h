@@ -60,6 +60,9 @@ void scorer_state_close(void *state);
 
 /* ---- the task ---- */
 
+/* Zeroed memory in a for what a kind reads; NULL with *ret_why when there is none. */
+void *task_alloc(struct arena *a, size_t bytes, const char **ret_why);
+
 /* The field "answer" of the task, trimmed, in a. NULL with *ret_why when it is missing, empty or
  * too long. */
 const char *task_answer(const struct grade_input *in, struct arena *a, const char **ret_why);
@@ -78,8 +81,8 @@ struct task_countdown {
     int64_t nums[SCORER_NUMS_MAX], target;
     size_t count;
 };
-bool task_countdown(const struct grade_input *in, struct arena *a, struct task_countdown *ret,
-    const char **ret_why);
+const struct task_countdown *task_countdown(
+    const struct grade_input *in, struct arena *a, const char **ret_why);
 
 /* ---- the completion ---- */
 

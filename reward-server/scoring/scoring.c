@@ -136,15 +136,37 @@ size_t scoring_count(const struct scoring *s)
 
 /* ---- scoring ---- */
 
-static void judge(const struct scorer *s, const struct grade_input *in,
-    const struct grade_text *completion, struct arena *a, struct score_result *out)
+static struct scoring_reading read_task(
+    const struct scorer *s, const struct grade_input *in, struct arena *a)
 {
+    struct scoring_reading r = {NULL, NULL};
+    if (s->kind == NULL || s->kind->read == NULL)
+        return r;
     const char *why = "";
-    if (s->kind->check != NULL && !s->kind->check(s->state, in, a, &why)) {
+    r.task = s->kind->read(s->state, in, a, &why);
+    r.why = r.task == NULL ? why : NULL;
+    return r;
+}
+
+void scoring_read(const struct scoring *s, const struct grade_input *in, struct arena *a,
+    struct scoring_task *ret)
+{
+    ret->set = s;
+    ret->in = in;
+    for (size_t i = 0; i < s->count; i++)
+        ret->readings[i] = read_task(&s->scorers[i], in, a);
+    ret->gate = read_task(&s->gate, in, a);
+}
+
+static void judge(const struct scorer *s, const struct scoring_reading *r,
+    const struct grade_input *in, const struct grade_text *completion, struct arena *a,
+    struct score_result *out)
+{
+    if (r->why != NULL) {
         out->has_value = false;
         out->verdict = VERDICT_JUDGE_FAULT;
         out->fault = SCORE_FAULT_PERMANENT;
-        out->reason = why;
+        out->reason = r->why;
     } else if (completion->truncated && !s->kind->scores_truncated) {
         out->verdict = VERDICT_TRUNCATED;
         out->reason = "the completion was cut off at the token limit";
@@ -152,7 +174,7 @@ static void judge(const struct scorer *s, const struct grade_input *in,
         out->verdict = VERDICT_MALFORMED;
         out->reason = "the completion is longer than 4 MiB";
     } else {
-        s->kind->score(s->state, in, completion, a, out);
+        s->kind->score(s->state, r->task, in, completion, a, out);
     }
 }
 
@@ -170,8 +192,9 @@ static bool passes(const struct score_result *tests, struct score_result *out)
 }
 
 /* tests: of a kind that comes after them; else NULL. */
-static void score_one(const struct scorer *s, const struct grade_input *in, size_t i,
-    const struct score_result *tests, struct arena *a, struct score_result *out)
+static void score_one(const struct scorer *s, const struct scoring_reading *r,
+    const struct grade_input *in, size_t i, const struct score_result *tests, struct arena *a,
+    struct score_result *out)
 {
     uint64_t start_ns = clock_mono_ns();
     *out = (struct score_result){
@@ -185,7 +208,7 @@ static void score_one(const struct scorer *s, const struct grade_input *in, size
         .isolation = "",
     };
     if (tests == NULL || passes(tests, out))
-        judge(s, in, &in->completions[i], a, out);
+        judge(s, r, in, &in->completions[i], a, out);
     out->wall_us = (clock_mono_ns() - start_ns) / 1000;
 }
 
@@ -200,20 +223,29 @@ struct grade_input scoring_row_input(
         .completion_count = 1};
 }
 
-void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
-    struct score_result *results)
+void scoring_judge(
+    const struct scoring_task *t, size_t i, struct arena *a, struct score_result *results)
 {
+    const struct scoring *s = t->set;
     struct score_result own;
     size_t code = find_code(s);
     const struct score_result *tests = code < s->count ? &results[code] : &own;
     for (size_t k = 0; k < s->count; k++) {
         if (!s->scorers[k].kind->after_tests)
-            score_one(&s->scorers[k], in, i, NULL, a, &results[k]);
+            score_one(&s->scorers[k], &t->readings[k], t->in, i, NULL, a, &results[k]);
     }
     if (s->gate.kind != NULL)
-        score_one(&s->gate, in, i, NULL, a, &own);
+        score_one(&s->gate, &t->gate, t->in, i, NULL, a, &own);
     for (size_t k = 0; k < s->count; k++) {
         if (s->scorers[k].kind->after_tests)
-            score_one(&s->scorers[k], in, i, tests, a, &results[k]);
+            score_one(&s->scorers[k], &t->readings[k], t->in, i, tests, a, &results[k]);
     }
+}
+
+void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
+    struct score_result *results)
+{
+    struct scoring_task t;
+    scoring_read(s, in, a, &t);
+    scoring_judge(&t, i, a, results);
 }

@@ -3,10 +3,10 @@
  * How it works: a scoring set is made from scorer specs (kind and parameters), checked once. Each
  * scorer gives every completion a value or none, a verdict, a reason and what it extracted. A fault
  * of the judge is never a value: transient faults are to be retried, permanent ones leave the
- * completion unscored (G7). A reference that cannot be used is such a fault, and is looked at
- * first, so that all completions of a group fare alike. Then a truncated completion gets verdict
- * truncated and value 0 from every scorer whose kind does not score those. The queue spreads jobs
- * over threads; answers come by callback on one of them.
+ * completion unscored (G7). A reference that cannot be used is such a fault; the task is read
+ * before any completion, so that all of a group fare alike. Then a truncated completion gets
+ * verdict truncated and value 0 from every scorer whose kind does not score those. The queue
+ * spreads jobs over threads; answers come by callback on one of them.
  *
  * The structs are those of the protocol (proto/codec.h), so that the lease client, the HTTP face
  * and `cohort grade` use one form. Scorers of a set are immutable: any thread may score.
@@ -46,14 +46,15 @@ struct scorer_kind {
      * ERR_CONFIG. Values may be JSON numbers or text, as they stand in a configuration file. */
     int (*open)(const char *params_json, void **ret_state, struct err *e);
     void (*close)(void *state);
-    /* Whether the task can be judged at all; false with *ret_why set (in a) makes it a permanent
-     * judge fault. NULL for kinds that look at the completion alone. */
-    bool (*check)(
+    /* What the kind needs of the task, once for all completions of it: in a, or borrowed from `in`
+     * and state. NULL with *ret_why set (in a): the task cannot be judged at all, which is a
+     * permanent judge fault. The function is NULL for kinds that look at the completion alone. */
+    const void *(*read)(
         const void *state, const struct grade_input *in, struct arena *a, const char **ret_why);
-    /* Scores one completion of a task that passed check. Fills value, verdict, reason, extracted
-     * and fault of out, which comes as {value 0, VERDICT_WRONG, "", ""}; strings live in a or are
-     * constants. */
-    void (*score)(const void *state, const struct grade_input *in,
+    /* Scores one completion. task: what read returned, or NULL without it. Fills value, verdict,
+     * reason, extracted and fault of out, which comes as {value 0, VERDICT_WRONG, "", ""}; strings
+     * live in a, or as long as the task, or are constants. */
+    void (*score)(const void *state, const void *task, const struct grade_input *in,
         const struct grade_text *completion, struct arena *a, struct score_result *out);
 };
 
@@ -87,8 +88,23 @@ size_t scoring_count(const struct scoring *s);
 struct grade_input scoring_row_input(
     const struct dataset_row *row, const struct grade_text *completion);
 
+/* The task of `in` as the scorers of the set have read it. Borrows all that went into it; its texts
+ * live in a. */
+struct scoring_task {
+    const struct scoring *set;
+    const struct grade_input *in;
+    struct scoring_reading {
+        const void *task; /* of the kind's read */
+        const char *why;  /* NULL: it can be judged */
+    } readings[LIMIT_SCORERS], gate;
+};
+void scoring_read(const struct scoring *s, const struct grade_input *in, struct arena *a,
+    struct scoring_task *ret);
 /* Scores in->completions[i] with every scorer: scoring_count results in spec order. Strings live in
- * a, but results[].scorer belongs to the set. */
+ * a, or as long as the task; results[].scorer belongs to the set. Any thread. */
+void scoring_judge(
+    const struct scoring_task *t, size_t i, struct arena *a, struct score_result *results);
+/* Both, for one completion. */
 void scoring_score(const struct scoring *s, const struct grade_input *in, size_t i, struct arena *a,
     struct score_result *results);
 

@@ -155,6 +155,14 @@ int scorer_empty_open(const char *params_json, void **ret_state, struct err *e)
 
 /* ---- tasks ---- */
 
+void *task_alloc(struct arena *a, size_t bytes, const char **ret_why)
+{
+    void *p = arena_alloc(a, bytes);
+    if (p == NULL)
+        *ret_why = "the task does not fit in memory";
+    return p;
+}
+
 static json_t *task_parse(const struct grade_input *in, struct arena *a, const char **ret_why)
 {
     json_error_t at;
@@ -180,12 +188,9 @@ const char *task_answer(const struct grade_input *in, struct arena *a, const cha
                             : "the reference answer is longer than 64 KiB";
         return NULL;
     }
-    char *copy = arena_alloc(a, s.n + 1); /* zeroed */
-    if (copy == NULL) {
-        *ret_why = "the reference answer does not fit in memory";
-        return NULL;
-    }
-    memcpy(copy, s.at, s.n);
+    char *copy = task_alloc(a, s.n + 1, ret_why);
+    if (copy != NULL)
+        memcpy(copy, s.at, s.n);
     return copy;
 }
 
@@ -231,27 +236,30 @@ bool task_choices(const struct grade_input *in, struct arena *a,
     return true;
 }
 
-bool task_countdown(
-    const struct grade_input *in, struct arena *a, struct task_countdown *ret, const char **ret_why)
+const struct task_countdown *task_countdown(
+    const struct grade_input *in, struct arena *a, const char **ret_why)
 {
     CLEANUP_JSON json_t *root = task_parse(in, a, ret_why);
     if (root == NULL)
-        return false;
+        return NULL;
     json_t *nums = json_object_get(root, "nums"), *target = json_object_get(root, "target"), *num;
     size_t i, count = json_array_size(nums);
-    *ret = (struct task_countdown){.count = count, .target = json_integer_value(target)};
     if (!json_is_integer(target) || count == 0 || count > SCORER_NUMS_MAX) {
         *ret_why =
             reason_text(a, "the task needs an integer target and 1 to %d nums", SCORER_NUMS_MAX);
-        return false;
+        return NULL;
     }
+    struct task_countdown *task = task_alloc(a, sizeof(*task), ret_why);
+    if (task == NULL)
+        return NULL;
+    *task = (struct task_countdown){.count = count, .target = json_integer_value(target)};
     json_array_foreach(nums, i, num)
     {
         if (!json_is_integer(num) || json_integer_value(num) < 0) {
             *ret_why = "the task's nums are not all integers from 0";
-            return false;
+            return NULL;
         }
-        ret->nums[i] = json_integer_value(num);
+        task->nums[i] = json_integer_value(num);
     }
-    return true;
+    return task;
 }

@@ -279,10 +279,10 @@ def packed(cases, protocol=4):
 
 
 def as_livecodebench_writes_them(directory, rng):
-    """Both kinds of tests; the hidden ones count, packed by any protocol, small or beyond a frame of pickle."""
+    """Both kinds of tests; the hidden ones count, packed by any protocol, small or of megabytes."""
     sums = [{"input": f"{i} {i}\n", "output": f"{2 * i}\n", "testtype": "stdin"} for i in range(1, 40)]
     twice = [{"input": '[1, 2]\n"x"', "output": '[1, 2, 1, 2, "x"]', "testtype": "functional"}, {"input": "[]\nnull", "output": "[null]"}]
-    long = [{"input": " ".join(["1"] * 60000), "output": "60000"}]
+    long = [{"input": " ".join(["1"] * 2_500_000), "output": "2500000"}]
     row = lambda i, public, hidden, **more: {"question_title": "t", "question_content": "q", "question_id": f"q{i}", "platform": "leetcode",
                                              "starter_code": "", "difficulty": "easy", "metadata": "{}", "public_test_cases": json.dumps(public),
                                              "private_test_cases": hidden, **more}

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -122,6 +123,30 @@ static void jobs_come_back_scored(void **state)
     scoring_close(set);
 }
 
+/* What is wrong with a task is found once, and told of each completion for as long as the job. */
+static void a_broken_task_is_a_fault_for_all(void **state)
+{
+    struct scoring *set = open_set();
+    struct scoring_queue *q = NULL;
+    struct work w;
+    struct done d;
+    struct err e;
+    done_init(&d, false);
+    assert_int_equal(scoring_queue_open(4, 1, on_done, &d, &q, &e), 0);
+    work_init(&w, 1, set);
+    w.in.task_json = "{\"answer\"";
+    assert_int_equal(scoring_queue_submit(q, &w.job, &e), 0);
+    done_wait(&d, &d.count, 1);
+    scoring_queue_close(q);
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        assert_false(w.results[i].has_value);
+        assert_int_equal(w.results[i].fault, SCORE_FAULT_PERMANENT);
+        assert_non_null(strstr(w.results[i].reason, "the task is not JSON"));
+    }
+    arena_free(w.job.arena);
+    scoring_close(set);
+}
+
 static void *close_queue(void *q)
 {
     scoring_queue_close(q);
@@ -191,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_come_back_scored),
+        cmocka_unit_test(a_broken_task_is_a_fault_for_all),
         cmocka_unit_test(the_bound_holds_and_close_drops_what_waits),
         cmocka_unit_test(an_idle_queue_closes),
         cmocka_unit_test(sizes_are_checked),

@@ -353,16 +353,23 @@ static void lines_are_bounded(void **state)
     }
 }
 
-/* A task may be larger than its line: each of these tests grows by eleven bytes. */
+/* A task may be larger than its line: each of these long tests grows by eleven bytes. */
 static void tasks_are_bounded(void **state)
 {
+    enum { TEST_BYTES = 64 << 10 };
     CLEANUP_BUF struct buf text = {0};
     struct dataset *d = NULL;
     struct err e;
     buf_puts(&text, "{\"text\":\"p\",\"test_list\":[\"a\"");
-    while (text.len + 6 < LIMIT_DATASET_LINE)
-        buf_puts(&text, ",\"a\"");
-    buf_puts(&text, "]}");
+    while (text.len + TEST_BYTES + 6 < LIMIT_DATASET_LINE) {
+        buf_puts(&text, ",\"");
+        memset(buf_extend(&text, TEST_BYTES), 'a', TEST_BYTES);
+        buf_puts(&text, "\"");
+    }
+    size_t rest = LIMIT_DATASET_LINE - text.len - 5;
+    buf_puts(&text, ",\"");
+    memset(buf_extend(&text, rest), 'a', rest);
+    buf_puts(&text, "\"]}");
     assert_int_equal(parse((const char *)text.data, "auto", &d, &e), ERR_DATA);
     assert_non_null(strstr(e.msg, "task become"));
 }
