@@ -12,12 +12,7 @@
 #include "common/base/mem.h"
 #include "common/model/params.h"
 #include "proto/codec.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.msg);                                                    \
-    } while (0)
+#include "tests/assert_ok.h"
 
 enum { FIXTURE_CHUNK = 4096, FIXTURE_CHUNKS_MAX = 64 };
 

@@ -15,12 +15,7 @@
 #include "common/recipe/recipe_files.h"
 #include "learner/group.h"
 #include "learner/trainer.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s: %s", #call, err.msg);                                                    \
-    } while (0)
+#include "tests/assert_ok.h"
 
 /* A pretrain stage "base" (index 0) and a grpo stage "zero" (index 1) on a small generated task. */
 extern const char small_recipe[];

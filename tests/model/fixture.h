@@ -18,12 +18,7 @@
 #include "common/model/params.h"
 #include "common/model/train.h"
 #include "common/model/weights.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.msg);                                                    \
-    } while (0)
+#include "tests/assert_ok.h"
 
 void fixture_start(int argc, char **argv); /* reads or sets the seed, prints it */
 struct rng fixture_rng(uint64_t test);     /* the numbers of one test under this seed */

@@ -10,15 +10,10 @@
 
 #include "reward-server/scoring/scoring.h"
 #include "reward-server/set_cache.h"
+#include "tests/assert_ok.h"
 #include "tests/net/scripted_learner.h"
 
 enum { COMPLETIONS = 3 };
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.msg);                                                    \
-    } while (0)
 
 enum blob { BLOB_GOOD, BLOB_GARBAGE, BLOB_TRUNCATED, BLOB_UNKNOWN_KIND, BLOB_REFUSED };
 
