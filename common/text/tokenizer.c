@@ -1,19 +1,22 @@
-/* tokenizer.c: the character kind of tokenizer: lookup tables, encode, decode.
+/* tokenizer.c: lookup tables, encode, decode.
  *
- * Added tokens are found by their first byte, longest first; every other character by code point.
- * Reading and writing the file is tokenizer_json.c.
+ * A text is cut at added tokens, which are found by their first byte, the longest first: at those
+ * that are looked for in the text as it is, then, in what lies between and is normalized, at the
+ * others. The rest is characters, found by code point; or it is cut into words, whose bytes are
+ * merged. Reading and writing the file is tokenizer_json.c.
  */
 #include "common/text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "common/base/file.h"
 #include "common/text/tokenizer_impl.h"
 #include "common/text/utf8.h"
 #include "proto/limits.h"
 
-static const char *token_bytes(const struct tokenizer *t, uint32_t id)
+const char *token_bytes(const struct tokenizer *t, uint32_t id)
 {
     return (const char *)t->bytes.data + t->tokens[id].offset;
 }
@@ -36,20 +39,46 @@ static int compare_added(const void *a, const void *b, void *arg)
     return t->tokens[x].len > t->tokens[y].len ? -1 : t->tokens[x].len < t->tokens[y].len;
 }
 
-void tokenizer_index(struct tokenizer *t)
+static int compare_text(const void *a, size_t a_len, const void *b, size_t b_len)
 {
-    t->chars = mem_array(t->size, sizeof(*t->chars));
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int compare_words(const void *a, const void *b, void *arg)
+{
+    const struct tokenizer *t = arg;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return compare_text(token_bytes(t, x), t->tokens[x].len, token_bytes(t, y), t->tokens[y].len);
+}
+
+/* NFC of a text, to be freed; NULL with *ret_n below 0 when there is none. */
+static uint8_t *nfc_of(const void *text, size_t n, ssize_t *ret_n)
+{
+    utf8proc_uint8_t *nfc = NULL;
+    *ret_n = utf8proc_map(text, (utf8proc_ssize_t)n, &nfc, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    return nfc;
+}
+
+static bool is_nfc(const void *text, size_t n)
+{
+    ssize_t len;
+    CLEANUP_FREE uint8_t *nfc = nfc_of(text, n, &len);
+    return nfc != NULL && len == (ssize_t)n && memcmp(nfc, text, n) == 0;
+}
+
+static int index_added(struct tokenizer *t, struct err *e)
+{
     t->added = mem_array(t->size, sizeof(*t->added));
     for (uint32_t id = 0; id < t->size; id++) {
-        if (t->tokens[id].added) {
+        const struct token *tok = &t->tokens[id];
+        if (t->nfc && tok->normalized && !is_nfc(token_bytes(t, id), tok->len))
+            return err_set(e, ERR_DATA,
+                "added token '%.64s': it is normalized, and no NFC, which is not supported",
+                token_bytes(t, id));
+        if (tok->added)
             t->added[t->added_count++] = id;
-            continue;
-        }
-        struct token_char *c = &t->chars[t->char_count++];
-        c->id = id;
-        (void)utf8_next(token_bytes(t, id), t->tokens[id].len, &c->cp); /* checked by the parser */
     }
-    qsort(t->chars, t->char_count, sizeof(*t->chars), compare_chars);
     qsort_r(t->added, t->added_count, sizeof(*t->added), compare_added, t);
     for (unsigned byte = 0, i = 0; byte < 256; byte++) {
         t->first[byte] = i;
@@ -57,6 +86,45 @@ void tokenizer_index(struct tokenizer *t)
             i++;
         t->first[byte + 1] = i;
     }
+    return 0;
+}
+
+static void index_characters(struct tokenizer *t)
+{
+    t->chars = mem_array(t->size, sizeof(*t->chars));
+    for (uint32_t id = 0; id < t->size; id++) {
+        if (t->tokens[id].added)
+            continue;
+        struct token_char *c = &t->chars[t->char_count++];
+        c->id = id;
+        (void)utf8_next(token_bytes(t, id), t->tokens[id].len, &c->cp); /* checked by the parser */
+    }
+    qsort(t->chars, t->char_count, sizeof(*t->chars), compare_chars);
+}
+
+static void index_words(struct tokenizer *t)
+{
+    t->words = mem_array(t->size, sizeof(*t->words));
+    for (int byte = 0; byte < 256; byte++)
+        t->byte_ids[byte] = TOKEN_NONE;
+    for (uint32_t id = 0; id < t->size; id++) {
+        const struct token *tok = &t->tokens[id];
+        if (tok->added)
+            continue;
+        t->words[t->word_count++] = id;
+        if (tok->len == 1)
+            t->byte_ids[(unsigned char)*token_bytes(t, id)] = id;
+    }
+    qsort_r(t->words, t->word_count, sizeof(*t->words), compare_words, t);
+}
+
+int tokenizer_index(struct tokenizer *t, struct err *e)
+{
+    if (t->by_bytes)
+        index_words(t);
+    else
+        index_characters(t);
+    return index_added(t, e);
 }
 
 int tokenizer_load(const char *model_dir, struct tokenizer **ret, struct err *e)
@@ -82,6 +150,9 @@ void tokenizer_free(struct tokenizer *t)
     free(t->tokens);
     free(t->chars);
     free(t->added);
+    free(t->words);
+    split_free(t->split);
+    bpe_free(t->bpe);
     free(t);
 }
 
@@ -107,22 +178,128 @@ int64_t tokenizer_id(const struct tokenizer *t, const char *token)
     return -1;
 }
 
-/* The longest added token that text starts with, or -1. */
-static int64_t match_added(const struct tokenizer *t, const uint8_t *text, size_t n)
+/* ---- encoding ---- */
+
+struct encoder {
+    const struct tokenizer *t;
+    const uint8_t *text; /* where it begins, for messages about characters */
+    struct buf *out;
+    struct err *e;
+};
+
+static void put(struct encoder *en, uint32_t id)
+{
+    buf_append(en->out, &id, sizeof(id));
+}
+
+static int put_characters(struct encoder *en, const uint8_t *text, size_t n)
+{
+    const struct tokenizer *t = en->t;
+    for (size_t at = 0; at < n;) {
+        struct token_char key = {0};
+        size_t used = utf8_next(text + at, n - at, &key.cp);
+        const struct token_char *c =
+            bsearch(&key, t->chars, t->char_count, sizeof(key), compare_chars);
+        if (c == NULL)
+            return err_set(en->e, ERR_DATA,
+                "text: character U+%04X at byte %zu has no token in '%s'", (unsigned)key.cp,
+                (size_t)(text - en->text) + at, t->origin);
+        put(en, c->id);
+        at += used;
+    }
+    return 0;
+}
+
+/* The token that has all of this text; TOKEN_NONE. */
+static int64_t find_word(const struct tokenizer *t, const char *text, size_t n)
+{
+    size_t low = 0, high = t->word_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        uint32_t id = t->words[mid];
+        int order = compare_text(text, n, token_bytes(t, id), t->tokens[id].len);
+        if (order == 0)
+            return id;
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return TOKEN_NONE;
+}
+
+static int put_word(void *arg, const char *text, size_t n, struct err *e)
+{
+    struct encoder *en = arg;
+    const struct tokenizer *t = en->t;
+    int64_t whole = t->ignore_merges ? find_word(t, text, n) : TOKEN_NONE;
+    if (whole != TOKEN_NONE) {
+        put(en, (uint32_t)whole);
+        return 0;
+    }
+    size_t before = en->out->len;
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = t->byte_ids[(unsigned char)text[i]];
+        if (id == TOKEN_NONE)
+            return err_set(e, ERR_DATA, "text: byte 0x%02x of '%.*s' has no token in '%s'",
+                (unsigned char)text[i], n < 64 ? (int)n : 64, text, t->origin);
+        put(en, (uint32_t)id);
+    }
+    uint32_t *ids = (uint32_t *)(void *)(en->out->data + before); /* of whole ids: aligned */
+    en->out->len = before + bpe_merge(t->bpe, ids, n) * sizeof(*ids);
+    return 0;
+}
+
+static int put_rest(struct encoder *en, const uint8_t *text, size_t n)
+{
+    if (!en->t->by_bytes)
+        return put_characters(en, text, n);
+    return split_text(en->t->split, (const char *)text, n, put_word, en, en->e);
+}
+
+/* The longest added token that text starts with; TOKEN_NONE. */
+static int64_t match_added(
+    const struct tokenizer *t, const uint8_t *text, size_t n, bool normalized)
 {
     for (uint32_t i = t->first[text[0]]; i < t->first[text[0] + 1]; i++) {
         uint32_t id = t->added[i];
-        if (t->tokens[id].len <= n && memcmp(token_bytes(t, id), text, t->tokens[id].len) == 0)
+        const struct token *tok = &t->tokens[id];
+        if (tok->normalized == normalized && tok->len <= n &&
+            memcmp(token_bytes(t, id), text, tok->len) == 0)
             return id;
     }
-    return -1;
+    return TOKEN_NONE;
 }
 
-static int64_t match_char(const struct tokenizer *t, uint32_t cp)
+/* Cuts at added tokens of the one sort; what lies between goes on. */
+static int put_between(struct encoder *en, const uint8_t *text, size_t n, bool normalized,
+    int (*rest)(struct encoder *en, const uint8_t *text, size_t n))
 {
-    const struct token_char key = {.cp = cp};
-    const struct token_char *c = bsearch(&key, t->chars, t->char_count, sizeof(key), compare_chars);
-    return c != NULL ? (int64_t)c->id : -1;
+    size_t from = 0, at = 0;
+    while (at < n) {
+        int64_t id = match_added(en->t, text + at, n - at, normalized);
+        if (id == TOKEN_NONE) {
+            at++;
+            continue;
+        }
+        int r = rest(en, text + from, at - from);
+        if (r != 0)
+            return r;
+        put(en, (uint32_t)id);
+        from = at += en->t->tokens[id].len;
+    }
+    return rest(en, text + from, n - from);
+}
+
+static int put_normalized(struct encoder *en, const uint8_t *text, size_t n)
+{
+    ssize_t len;
+    if (!en->t->nfc || n == 0)
+        return put_between(en, text, n, true, put_rest);
+    CLEANUP_FREE uint8_t *nfc = nfc_of(text, n, &len);
+    if (nfc == NULL)
+        return err_set(en->e, ERR_DATA, "text of %zu bytes: %s", n, utf8proc_errmsg(len));
+    return put_between(en, nfc, (size_t)len, true, put_rest);
 }
 
 int tokenizer_encode(
@@ -130,28 +307,16 @@ int tokenizer_encode(
 {
     const uint8_t *s = text;
     size_t before = out->len;
-    for (size_t at = 0; at < n;) {
-        uint32_t cp;
-        size_t used;
-        int64_t id = match_added(t, s + at, n - at);
-        if (id >= 0) {
-            used = t->tokens[id].len;
-        } else {
-            used = utf8_next(s + at, n - at, &cp);
-            id = used > 0 ? match_char(t, cp) : -1;
-        }
-        if (id < 0) {
-            out->len = before;
-            if (used == 0)
-                return err_set(e, ERR_DATA, "text: byte 0x%02x at %zu, expected UTF-8", s[at], at);
-            return err_set(e, ERR_DATA, "text: character U+%04X at byte %zu has no token in '%s'",
-                (unsigned)cp, at, t->origin);
-        }
-        uint32_t id32 = (uint32_t)id;
-        buf_append(out, &id32, sizeof(id32));
-        at += used;
+    for (size_t at = 0, used; at < n; at += used) {
+        used = utf8_next(s + at, n - at, NULL);
+        if (used == 0)
+            return err_set(e, ERR_DATA, "text: byte 0x%02x at %zu, expected UTF-8", s[at], at);
     }
-    return 0;
+    struct encoder en = {t, s, out, e};
+    int r = put_between(&en, s, n, false, put_normalized);
+    if (r != 0)
+        out->len = before;
+    return r;
 }
 
 void tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct buf *out)

@@ -1,8 +1,10 @@
 /* tokenizer.h: text to token ids and back, from a Hugging Face tokenizer.json.
  *
- * One kind so far: characters, written as a BPE model whose vocabulary is single characters and
- * whose merges are empty, with added tokens that are matched first, longest first, as whole
- * strings. The interface is what byte-level BPE needs too. Immutable after loading; any thread.
+ * Two kinds. Byte-level BPE, which the published models of the Llama, Qwen, GPT-2 and DeepSeek
+ * families have: NFC or no normalizer, Split by patterns, Digits, ByteLevel. And characters: a BPE
+ * model whose vocabulary is single characters and which has no merges. Added tokens are matched
+ * first, longest first, as whole strings. Tokens that a post-processor would put around a text are
+ * not: a template says what a prompt begins with. Immutable after loading; any thread.
  */
 #ifndef COHORT_TEXT_TOKENIZER_H
 #define COHORT_TEXT_TOKENIZER_H
@@ -33,7 +35,8 @@ int64_t tokenizer_id(
     const struct tokenizer *t, const char *token); /* id of an exact token, -1 when absent */
 
 /* ids are appended to out as u32 in host order (out->len / 4 of them). ERR_DATA names the first
- * character that has no id, with its position. */
+ * byte that is no UTF-8, or a character or byte that has no id. Where the tokenizer normalizes,
+ * decoding gives the text's NFC. */
 int tokenizer_encode(const struct tokenizer *t, const void *text, size_t n, struct buf *out,
     struct err *e) ERR_WARN_UNUSED;
 /* Appends the exact bytes of the ids; an id outside the vocabulary becomes U+FFFD. */

@@ -1,7 +1,8 @@
 /* tokenizer_json.c: the file tokenizer.json of Hugging Face `tokenizers`, read and written.
  *
- * Read: what changes the encoding and is not built here (normalizers, pre-tokenizers, merges, byte
- * fallback, ...) is refused by name rather than ignored. Written: a BPE model without merges, whose
+ * Read: what changes the encoding and is not built here (byte fallback, prefixes, other kinds, ...)
+ * is refused by name rather than ignored; what byte-level BPE has of its own is read by
+ * tokenizer_bytes.c. Written: a BPE model without merges, whose
  * vocabulary holds the added tokens too, because that library gives an added token the id its
  * content has in the vocabulary; a Fuse decoder, so that it joins decoded tokens without spaces.
  * One difference remains: a character without an id is an error here and is dropped there.
@@ -22,28 +23,15 @@ static void json_cleanup(json_t **j)
 
 /* ---- reading ---- */
 
-/* What a field may hold for the character kind. */
-enum allowed {
-    ALLOW_ANY,
-    ALLOW_NULL,        /* absent or null */
-    ALLOW_NULL_EMPTY,  /* absent, null or "" */
-    ALLOW_FALSE,       /* absent or false */
-    ALLOW_EMPTY_ARRAY, /* absent or [] */
-};
-
-struct rule {
-    const char *name;
-    enum allowed allowed;
-};
-
+/* Of both kinds. */
 static const struct rule root_rules[] = {
     {"version", ALLOW_ANY},
     {"truncation", ALLOW_NULL},
     {"padding", ALLOW_NULL},
     {"added_tokens", ALLOW_ANY},
-    {"normalizer", ALLOW_NULL},
-    {"pre_tokenizer", ALLOW_NULL},
-    {"post_processor", ALLOW_NULL},
+    {"normalizer", ALLOW_ANY},
+    {"pre_tokenizer", ALLOW_ANY},
+    {"post_processor", ALLOW_ANY},
     {"decoder", ALLOW_ANY},
     {"model", ALLOW_ANY},
     {0},
@@ -56,23 +44,21 @@ static const struct rule model_rules[] = {
     {"end_of_word_suffix", ALLOW_NULL_EMPTY},
     {"fuse_unk", ALLOW_ANY},
     {"byte_fallback", ALLOW_FALSE},
-    {"ignore_merges", ALLOW_ANY},
+    {"ignore_merges", ALLOW_BOOL},
     {"vocab", ALLOW_ANY},
-    {"merges", ALLOW_EMPTY_ARRAY},
+    {"merges", ALLOW_ANY},
     {0},
 };
-/* "normalized" and "special" do not change an encoding that has no normalizer. */
 static const struct rule added_rules[] = {
     {"id", ALLOW_ANY},
     {"content", ALLOW_ANY},
     {"single_word", ALLOW_FALSE},
     {"lstrip", ALLOW_FALSE},
     {"rstrip", ALLOW_FALSE},
-    {"normalized", ALLOW_ANY},
+    {"normalized", ALLOW_BOOL},
     {"special", ALLOW_ANY},
     {0},
 };
-
 static bool rule_holds(enum allowed allowed, const json_t *v)
 {
     switch (allowed) {
@@ -84,13 +70,13 @@ static bool rule_holds(enum allowed allowed, const json_t *v)
         return json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0);
     case ALLOW_FALSE:
         return json_is_false(v);
-    case ALLOW_EMPTY_ARRAY:
-        return json_is_array(v) && json_array_size(v) == 0;
+    case ALLOW_BOOL:
+        return json_is_boolean(v);
     }
     return false;
 }
 
-static int check_rules(const struct rule *rules, json_t *object, const char *where, struct err *e)
+int rules_check(const struct rule *rules, json_t *object, const char *where, struct err *e)
 {
     const char *key;
     json_t *value;
@@ -103,8 +89,8 @@ static int check_rules(const struct rule *rules, json_t *object, const char *whe
             return err_set(e, ERR_DATA, "%s: '%.64s' is not supported", where, key);
         if (!rule_holds(rule->allowed, value)) {
             CLEANUP_FREE char *found = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-            return err_set(e, ERR_DATA, "%s.%s: %.100s is not supported by the character kind",
-                where, key, found != NULL ? found : "?");
+            return err_set(e, ERR_DATA, "%s.%s: %.100s is not supported", where, key,
+                found != NULL ? found : "?");
         }
     }
     return 0;
@@ -114,36 +100,45 @@ static int check_rules(const struct rule *rules, json_t *object, const char *whe
 struct collect {
     struct tokenizer *t; /* borrowed */
     uint32_t cap;        /* ids must be below it */
-    uint32_t count;      /* different ids */
+    json_t *added;       /* borrowed; contents of added tokens */
 };
 
-static int collect_token(
-    struct collect *c, json_t *id_json, json_t *text_json, bool added, struct err *e)
+/* The token's slot; text names it in errors. */
+static int collect_token(struct collect *c, const json_t *id_json, const char *text,
+    const void *bytes, size_t n, struct token **ret, struct err *e)
 {
-    if (!json_is_string(text_json) || json_string_length(text_json) == 0)
-        return err_set(e, ERR_DATA, "added token: content is empty or no text");
-    const char *text = json_string_value(text_json);
-    size_t n = json_string_length(text_json);
+    if (n == 0)
+        return err_set(e, ERR_DATA, "a token is empty");
     json_int_t id = json_is_integer(id_json) ? json_integer_value(id_json) : -1;
     if (id < 0 || id >= (json_int_t)c->cap)
         return err_set(e, ERR_DATA,
             "token '%.64s': its id must be an integer below %u, the number of tokens", text,
             (unsigned)c->cap);
     struct token *slot = &c->t->tokens[id];
-    const char *have = (const char *)c->t->bytes.data + slot->offset;
-    if (slot->len > 0 && (slot->len != n || memcmp(have, text, n) != 0))
+    const char *have = slot->len > 0 ? token_bytes(c->t, (uint32_t)id) : "";
+    if (slot->len > 0 && (slot->len != n || memcmp(have, bytes, n) != 0))
         return err_set(
             e, ERR_DATA, "id %u: both '%.64s' and '%.64s' have it", (unsigned)id, have, text);
-    if (slot->len > 0 && added && slot->added)
-        return err_set(e, ERR_DATA, "added token '%.64s': listed twice", text);
     if (slot->len == 0) {
         slot->offset = (uint32_t)c->t->bytes.len;
         slot->len = (uint32_t)n;
-        buf_append(&c->t->bytes, text, n + 1); /* with its NUL, for messages */
-        c->count++;
+        buf_append(&c->t->bytes, bytes, n);
+        buf_append(&c->t->bytes, "", 1); /* for messages */
     }
-    slot->added = slot->added || added;
+    *ret = slot;
     return 0;
+}
+
+static int collect_word(struct collect *c, const json_t *id, const char *text, struct err *e)
+{
+    CLEANUP_BUF struct buf bytes = {0};
+    struct token *slot;
+    int r = 0;
+    if (c->t->by_bytes && json_object_get(c->added, text) == NULL)
+        r = bytes_of_token(text, &bytes, e);
+    else
+        buf_puts(&bytes, text);
+    return r != 0 ? r : collect_token(c, id, text, bytes.data, bytes.len, &slot, e);
 }
 
 static int collect_added(struct collect *c, json_t *list, const json_t *vocab, struct err *e)
@@ -154,18 +149,34 @@ static int collect_added(struct collect *c, json_t *list, const json_t *vocab, s
     {
         if (!json_is_object(item))
             return err_set(e, ERR_DATA, "added_tokens[%zu]: expected an object", i);
-        int r = check_rules(added_rules, item, "added_tokens", e);
+        int r = rules_check(added_rules, item, "added_tokens", e);
         if (r != 0)
             return r;
-        json_t *id = json_object_get(item, "id"), *content = json_object_get(item, "content");
-        const json_t *in_vocab =
-            json_is_string(content) ? json_object_get(vocab, json_string_value(content)) : NULL;
+        const json_t *id = json_object_get(item, "id");
+        const char *content = json_string_value(json_object_get(item, "content"));
+        if (content == NULL)
+            return err_set(e, ERR_DATA, "added_tokens[%zu]: its content is no text", i);
+        const json_t *in_vocab = json_object_get(vocab, content);
         if (in_vocab != NULL && !json_equal(in_vocab, id))
-            return err_set(e, ERR_DATA, "added token '%.64s': its id differs from the vocabulary's",
-                json_string_value(content));
-        r = collect_token(c, id, content, true, e);
+            return err_set(
+                e, ERR_DATA, "added token '%.64s': its id differs from the vocabulary's", content);
+        struct token *slot;
+        r = collect_token(c, id, content, content, strlen(content), &slot, e);
+        if (r == 0 && slot->added)
+            r = err_set(e, ERR_DATA, "added token '%.64s': listed twice", content);
         if (r != 0)
             return r;
+        slot->added = true;
+        slot->normalized = json_is_true(json_object_get(item, "normalized"));
+    }
+    return 0;
+}
+
+static int check_ids(const struct tokenizer *t, struct err *e)
+{
+    for (uint32_t id = 0; id < t->size; id++) {
+        if (t->tokens[id].len == 0)
+            return err_set(e, ERR_DATA, "no token has id %u", (unsigned)id);
     }
     return 0;
 }
@@ -175,44 +186,55 @@ static int check_characters(const struct tokenizer *t, struct err *e)
 {
     for (uint32_t id = 0; id < t->size; id++) {
         const struct token *tok = &t->tokens[id];
-        const char *text = (const char *)t->bytes.data + tok->offset;
-        if (tok->len == 0)
-            return err_set(e, ERR_DATA, "no token has id %u", (unsigned)id);
-        if (!tok->added && utf8_next(text, tok->len, NULL) != tok->len)
+        if (!tok->added && utf8_next(token_bytes(t, id), tok->len, NULL) != tok->len)
             return err_set(e, ERR_DATA,
                 "token '%.64s' is neither one character nor an added token, and there are no "
                 "merges",
-                text);
+                token_bytes(t, id));
     }
     return 0;
 }
 
-static int read_tokens(struct tokenizer *t, json_t *vocab, json_t *added, struct err *e)
+/* The contents of added tokens, as the keys of an object. */
+static json_t *added_contents(json_t *added)
 {
-    size_t total = json_object_size(vocab), i;
-    json_t *item, *id;
-    const char *key;
+    json_t *contents = json_object(), *item;
+    size_t i;
     json_array_foreach(added, i, item)
     {
-        json_t *content = json_object_get(item, "content");
-        total +=
-            !json_is_string(content) || json_object_get(vocab, json_string_value(content)) == NULL;
+        const char *content = json_string_value(json_object_get(item, "content"));
+        if (content != NULL)
+            (void)json_object_set_new(contents, content, json_true()); /* cannot fail: valid text */
+    }
+    return contents;
+}
+
+static int read_tokens(struct tokenizer *t, json_t *vocab, json_t *added, struct err *e)
+{
+    CLEANUP_JSON json_t *contents = added_contents(added);
+    size_t total = json_object_size(vocab);
+    json_t *id, *value;
+    const char *key;
+    json_object_foreach(contents, key, value)
+    {
+        total += json_object_get(vocab, key) == NULL;
     }
     if (total == 0 || total > LIMIT_VOCAB)
         return err_set(e, ERR_DATA, "%zu tokens, expected 1 to %d", total, LIMIT_VOCAB);
     t->size = (uint32_t)total;
     t->tokens = mem_array(total, sizeof(*t->tokens));
-    struct collect c = {.t = t, .cap = t->size};
+    struct collect c = {.t = t, .cap = t->size, .added = contents};
     json_object_foreach(vocab, key, id)
     {
-        CLEANUP_JSON json_t *text = json_string(key);
-        int r = collect_token(&c, id, text, false, e);
+        int r = collect_word(&c, id, key, e);
         if (r != 0)
             return err_ctx(e, "model.vocab");
     }
     int r = collect_added(&c, added, vocab, e);
-    return r != 0 ? r : check_characters(t, e);
+    return r != 0 ? r : check_ids(t, e);
 }
+
+/* ---- the two kinds ---- */
 
 static bool decoder_joins(const json_t *decoder)
 {
@@ -220,28 +242,63 @@ static bool decoder_joins(const json_t *decoder)
     return decoder == NULL || json_is_null(decoder) || (type != NULL && strcmp(type, "Fuse") == 0);
 }
 
+static int read_characters(struct tokenizer *t, json_t *root, json_t *vocab, struct err *e)
+{
+    static const char *const others[] = {"normalizer", "pre_tokenizer", "post_processor"};
+    const json_t *merges = json_object_get(json_object_get(root, "model"), "merges");
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        const json_t *part = json_object_get(root, others[i]);
+        if (part != NULL && !json_is_null(part))
+            return err_set(
+                e, ERR_DATA, "tokenizer.%s: only known with a ByteLevel decoder", others[i]);
+    }
+    if (json_array_size(merges) > 0)
+        return err_set(e, ERR_DATA, "model.merges: only known with a ByteLevel decoder");
+    if (!decoder_joins(json_object_get(root, "decoder")))
+        return err_set(e, ERR_DATA, "decoder: expected null, Fuse or ByteLevel");
+    int r = read_tokens(t, vocab, json_object_get(root, "added_tokens"), e);
+    return r != 0 ? r : check_characters(t, e);
+}
+
+static int read_bytes(struct tokenizer *t, json_t *root, json_t *vocab, struct err *e)
+{
+    int r = bytes_read_parts(t, root, e);
+    if (r == 0)
+        r = read_tokens(t, vocab, json_object_get(root, "added_tokens"), e);
+    return r != 0 ? r
+                  : bytes_read_merges(
+                        t, vocab, json_object_get(json_object_get(root, "model"), "merges"), e);
+}
+
+/* Files of the oldest kind do not name the model's type. */
+static bool is_bpe(const json_t *model)
+{
+    const json_t *type = json_object_get(model, "type");
+    if (type == NULL)
+        return json_object_get(model, "merges") != NULL;
+    return json_is_string(type) && strcmp(json_string_value(type), "BPE") == 0;
+}
+
 static int read_root(struct tokenizer *t, json_t *root, struct err *e)
 {
     json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
-    json_t *added = json_object_get(root, "added_tokens");
-    const char *type = json_string_value(json_object_get(model, "type"));
-    int r = check_rules(root_rules, root, "tokenizer", e);
+    const json_t *added = json_object_get(root, "added_tokens");
+    int r = rules_check(root_rules, root, "tokenizer", e);
     if (r != 0)
         return r;
-    if (type == NULL || strcmp(type, "BPE") != 0)
+    if (!is_bpe(model)) {
+        const char *type = json_string_value(json_object_get(model, "type"));
         return err_set(
             e, ERR_DATA, "model.type: '%.64s', expected 'BPE'", type != NULL ? type : "");
-    r = check_rules(model_rules, model, "model", e);
+    }
+    r = rules_check(model_rules, model, "model", e);
     if (r != 0)
         return r;
     if (!json_is_object(vocab))
         return err_set(e, ERR_DATA, "model.vocab: expected an object of token to id");
     if (added != NULL && !json_is_array(added))
         return err_set(e, ERR_DATA, "added_tokens: expected a list");
-    if (!decoder_joins(json_object_get(root, "decoder")))
-        return err_set(
-            e, ERR_DATA, "decoder: only null and Fuse are supported by the character kind");
-    return read_tokens(t, vocab, added, e);
+    return bytes_is_kind(root) ? read_bytes(t, root, vocab, e) : read_characters(t, root, vocab, e);
 }
 
 int tokenizer_parse(
@@ -258,11 +315,10 @@ int tokenizer_parse(
     struct tokenizer *t = mem_alloc(sizeof(*t));
     t->origin = mem_strdup(origin);
     buf_append(&t->json, json, n);
-    if (read_root(t, root, e) != 0) {
+    if (read_root(t, root, e) != 0 || tokenizer_index(t, e) != 0) {
         tokenizer_free(t);
         return err_ctx(e, "'%s'", origin);
     }
-    tokenizer_index(t);
     *ret = t;
     return 0;
 }

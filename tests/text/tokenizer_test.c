@@ -221,7 +221,7 @@ static void broken_files_are_refused_by_name(void **state)
         {FILE_WITH("\"pre_tokenizer\":{\"type\":\"ByteLevel\"},", "", "\"a\":0", ""),
             "pre_tokenizer"},
         {FILE_WITH("\"post_processor\":1,", "", "\"a\":0", ""), "post_processor"},
-        {FILE_WITH("\"decoder\":{\"type\":\"ByteLevel\"},", "", "\"a\":0", ""), "decoder"},
+        {FILE_WITH("\"decoder\":{\"type\":\"WordPiece\"},", "", "\"a\":0", ""), "decoder"},
         {FILE_WITH("\"surprise\":1,", "", "\"a\":0", ""), "'surprise'"},
         {FILE_WITH("", "3", "\"a\":0", ""), "expected an object"},
         {FILE_WITH("", "{\"id\":0}", "\"a\":0", ""), "content"},
