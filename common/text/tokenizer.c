@@ -175,7 +175,7 @@ int64_t tokenizer_id(const struct tokenizer *t, const char *token)
         if (t->tokens[id].len == n && memcmp(token_bytes(t, id), token, n) == 0)
             return id;
     }
-    return -1;
+    return TOKEN_NONE;
 }
 
 /* ---- encoding ---- */
@@ -241,8 +241,8 @@ static int put_word(void *arg, const char *text, size_t n, struct err *e)
     for (size_t i = 0; i < n; i++) {
         int64_t id = t->byte_ids[(unsigned char)text[i]];
         if (id == TOKEN_NONE)
-            return err_set(e, ERR_DATA, "text: byte 0x%02x of '%.*s' has no token in '%s'",
-                (unsigned char)text[i], n < 64 ? (int)n : 64, text, t->origin);
+            return err_set(e, ERR_DATA, "text: byte 0x%02x has no token in '%s'",
+                (unsigned char)text[i], t->origin);
         put(en, (uint32_t)id);
     }
     uint32_t *ids = (uint32_t *)(void *)(en->out->data + before); /* of whole ids: aligned */

@@ -59,6 +59,7 @@ static const struct rule added_rules[] = {
     {"special", ALLOW_ANY},
     {0},
 };
+
 static bool rule_holds(enum allowed allowed, const json_t *v)
 {
     switch (allowed) {
