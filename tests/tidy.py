@@ -47,7 +47,7 @@ ONLY_IN = {
     "SQLite": (r"\bsqlite3_[a-z]|<sqlite3", r"learner/(store|sql)|cli/rundb|tests/learner/|tests/cli/fake_run"),
     "protobuf-c": (r"\bprotobuf_c_|<protobuf-c|cohort\.pb-c", r"proto/(codec|pack|unpack)|tests/net/"),
     "PCRE2": (r"\bpcre2_[a-z]|<pcre2", r"common/text/split\.c"),
-    "utf8proc": (r"\butf8proc_[a-z]|<utf8proc", r"common/text/tokenizer\.c"),
+    "utf8proc": (r"\butf8proc_[a-z]|<utf8proc", r"common/text/tokenizer\.c|tests/fuzz/tokenizer_fuzz\.c"),
     "FLINT": (r"\b(acb|arb|mag|fmpz|flint)_[a-z_0-9]+\(|<(acb|arb|flint/)", r"reward-server/scoring/math/ball"),
     "libm in a kernel": (r"(?<![a-z_0-9])(expf?|logf?|powf?|sinf?|cosf?|tanhf?)\(", r"(?!common/(tensor|model)/)"),
     "a global random number or clock": (r"(?<![a-z_0-9>.])(s?rand|random|drand48|time)\(", r"common/base/clock\.c"),

@@ -74,6 +74,7 @@ void bpe_add(struct bpe *b, uint32_t left, uint32_t right, uint32_t merged)
 
 struct symbol {
     uint32_t id;
+    bool gone;          /* into the symbol before it */
     int64_t prev, next; /* NONE at the ends */
 };
 
@@ -140,21 +141,21 @@ static void consider(struct word *w, int64_t at)
 }
 
 /* Whether the pair is still there as it was: its left symbol may be gone, or have grown. */
-static bool is_fresh(const struct word *w, const struct candidate *c, const bool *gone)
+static bool is_fresh(const struct word *w, const struct candidate *c)
 {
-    const struct merge *m = gone[c->at] ? NULL : merge_at(w, c->at);
+    const struct merge *m = w->symbols[c->at].gone ? NULL : merge_at(w, c->at);
     return m != NULL && m->rank == c->rank;
 }
 
-static void merge_all(struct word *w, bool *gone)
+static void merge_all(struct word *w)
 {
     while (w->heap_count > 0) {
         struct candidate c = heap_pop(w);
-        if (!is_fresh(w, &c, gone))
+        if (!is_fresh(w, &c))
             continue;
         struct symbol *left = &w->symbols[c.at];
-        const struct symbol *right = &w->symbols[left->next];
-        gone[left->next] = true;
+        struct symbol *right = &w->symbols[left->next];
+        right->gone = true;
         left->id = c.merged;
         left->next = right->next;
         if (left->next != NONE)
@@ -164,15 +165,14 @@ static void merge_all(struct word *w, bool *gone)
     }
 }
 
-static size_t merge_word(struct word *w, bool *gone, uint32_t *ids, size_t n)
+static size_t merge_word(struct word *w, uint32_t *ids, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        w->symbols[i] = (struct symbol){ids[i], (int64_t)i - 1, i + 1 < n ? (int64_t)i + 1 : NONE};
-        gone[i] = false;
-    }
+    for (size_t i = 0; i < n; i++)
+        w->symbols[i] =
+            (struct symbol){ids[i], false, (int64_t)i - 1, i + 1 < n ? (int64_t)i + 1 : NONE};
     for (size_t i = 0; i < n; i++)
         consider(w, (int64_t)i);
-    merge_all(w, gone);
+    merge_all(w);
     size_t count = 0;
     for (int64_t at = 0; at != NONE; at = w->symbols[at].next)
         ids[count++] = w->symbols[at].id;
@@ -183,16 +183,14 @@ size_t bpe_merge(const struct bpe *b, uint32_t *ids, size_t n)
 {
     struct symbol few[SMALL];
     struct candidate few_pairs[HEAP_FACTOR * SMALL];
-    bool few_gone[SMALL];
     if (n < 2)
         return n;
     if (n <= SMALL) {
         struct word w = {b, few, few_pairs, 0};
-        return merge_word(&w, few_gone, ids, n);
+        return merge_word(&w, ids, n);
     }
     CLEANUP_FREE struct symbol *symbols = mem_array(n, sizeof(*symbols));
     CLEANUP_FREE struct candidate *heap = mem_array(HEAP_FACTOR * n, sizeof(*heap));
-    CLEANUP_FREE bool *gone = mem_array(n, sizeof(*gone));
     struct word w = {b, symbols, heap, 0};
-    return merge_word(&w, gone, ids, n);
+    return merge_word(&w, ids, n);
 }

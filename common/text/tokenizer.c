@@ -102,18 +102,23 @@ static void index_characters(struct tokenizer *t)
     qsort(t->chars, t->char_count, sizeof(*t->chars), compare_chars);
 }
 
-static void index_words(struct tokenizer *t)
+static void index_bytes(struct tokenizer *t)
 {
-    t->words = mem_array(t->size, sizeof(*t->words));
     for (int byte = 0; byte < 256; byte++)
         t->byte_ids[byte] = TOKEN_NONE;
     for (uint32_t id = 0; id < t->size; id++) {
         const struct token *tok = &t->tokens[id];
-        if (tok->added)
-            continue;
-        t->words[t->word_count++] = id;
-        if (tok->len == 1)
+        if (!tok->added && tok->len == 1)
             t->byte_ids[(unsigned char)*token_bytes(t, id)] = id;
+    }
+}
+
+static void index_words(struct tokenizer *t)
+{
+    t->words = mem_array(t->size, sizeof(*t->words));
+    for (uint32_t id = 0; id < t->size; id++) {
+        if (!t->tokens[id].added)
+            t->words[t->word_count++] = id;
     }
     qsort_r(t->words, t->word_count, sizeof(*t->words), compare_words, t);
 }
@@ -121,9 +126,11 @@ static void index_words(struct tokenizer *t)
 int tokenizer_index(struct tokenizer *t, struct err *e)
 {
     if (t->by_bytes)
-        index_words(t);
+        index_bytes(t);
     else
         index_characters(t);
+    if (t->ignore_merges)
+        index_words(t);
     return index_added(t, e);
 }
 

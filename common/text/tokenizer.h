@@ -1,6 +1,6 @@
 /* tokenizer.h: text to token ids and back, from a Hugging Face tokenizer.json.
  *
- * Two kinds. Byte-level BPE, which the published models of the Llama, Qwen, GPT-2 and DeepSeek
+ * Two kinds. Byte-level BPE, which the published models of the Llama 3, Qwen, GPT-2 and DeepSeek
  * families have: NFC or no normalizer, Split by patterns, Digits, ByteLevel. And characters: a BPE
  * model whose vocabulary is single characters and which has no merges. Added tokens are matched
  * first, longest first, as whole strings. Tokens that a post-processor would put around a text are

@@ -42,7 +42,7 @@ struct tokenizer {
     struct split *split;   /* owned; into words */
     struct bpe *bpe;       /* owned */
     int64_t byte_ids[256]; /* TOKEN_NONE: a byte without a token */
-    uint32_t *words;       /* owned; ids of what is not added, by text */
+    uint32_t *words;       /* owned; ids of what is not added, by text; with ignore_merges */
     uint32_t word_count;
 };
 

@@ -45,7 +45,9 @@ def learns_in_every_script(directory, rng):
             equal(got[0], expected[0], f"{family}: digest with {actors} actors")
             same_tables(got[1], expected[1], f"{family}: {actors} actors")
         run_dir = os.path.join(path, "run")
-        equal([g for g in rows(run_dir, "SELECT step, value FROM metrics WHERE name = 'logp_gap'") if g[1] != 0], [], "steps with a gap")
+        gaps = rows(run_dir, "SELECT step, value FROM metrics WHERE name = 'logp_gap'")
+        check(gaps, "no logp_gap was recorded")
+        equal([g for g in gaps if g[1] != 0], [], "steps with a gap")
         texts = {row[0] for row in rows(run_dir, "SELECT text FROM completions WHERE verdict = 'pass'")}
         check(len(texts & {c for _, c in PAIRS}) >= 4, f"{family}: right answers were {texts}")
         published = os.path.join(run_dir, "models", "zero")

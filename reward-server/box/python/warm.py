@@ -20,5 +20,3 @@ def wait():
             break
         library.launch_watch(child)
     library.launch_enter(1)
-
-
